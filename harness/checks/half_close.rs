@@ -147,7 +147,8 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Servers take the end of the input for the end of the connection and drop the reply: \
               https://github.com/enghitalo/vanilla/issues/103 https://github.com/cloudwu/skynet/issues/50",
         method: "A client sends its request and FIN, then reads. Once more with the server stopped meanwhile, so \
-                   that it sees both at once.",
+                   that it sees both at once; and before that with the server stopped while the client is silent, since to be stopped \
+                   and continued must end no connection by itself.",
         quantities: "",
         fix: "On end of input, finish and send what is owed, then close.",
         needs: &[
@@ -175,6 +176,15 @@ pub(super) const CHECKS: &[Check] = &[
                 read_discard
             };
             let plain = [ask(ClientSteps::of(0).open(subject)).lines(), read.clone()];
+            let interrupted = [
+                ClientSteps::of(0).open_accepted(subject).lines(),
+                vec![
+                    server_does(ServerAction::Stop),
+                    server_does(ServerAction::Continue),
+                ],
+                ask(ClientSteps::of(0).expect(Expectation::Open)).lines(),
+                read.clone(),
+            ];
             let stopped = [
                 ClientSteps::of(0).open_accepted(subject).lines(),
                 vec![server_does(ServerAction::Stop)],
@@ -184,6 +194,11 @@ pub(super) const CHECKS: &[Check] = &[
             ];
             Some(vec![
                 scenario("request, FIN, then read", &[("alice", 1)], plain.to_vec()),
+                scenario(
+                    "stopped and continued, then request and FIN",
+                    &[("alice", 1)],
+                    interrupted.to_vec(),
+                ),
                 scenario(
                     "request and FIN arrive together",
                     &[("alice", 1)],

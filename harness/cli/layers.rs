@@ -2,19 +2,20 @@
 
 use super::arguments::{Cli, ConfigFile};
 use crate::launch::Project;
-use crate::launch::options::{Options, Setting};
+use crate::launch::options::{COMMANDS, Options, Setting};
 use crate::launch::project::unknown;
 use crate::model::error::Error;
-use crate::model::profile::Mistake;
+use crate::model::spelling::did_you_mean;
+use crate::model::toml_mistake::Mistake;
+use crate::runner::unknown_check;
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 use std::path::Path;
+use toml::Spanned;
 
 /// The commands whose options have layers.
 const LAYERED: &[&str] = &["check", "run", "repro", "config"];
-
-/// Those that are runs.
-pub(super) const COMMANDS: &[&str] = &["check", "run"];
 
 /// Options of one invocation, which a project file does not speak of.
 const OF_ONE_RUN: &[&str] = &[
@@ -45,6 +46,9 @@ const PATHS: &[&str] = &[
     "html",
     "speaks",
 ];
+
+/// Options whose values are checks, by id or glob.
+const CHOOSING: &[&str] = &["only", "skip"];
 
 /// Where the value of an option comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,7 +194,8 @@ impl Layer {
                 project.wrong(&Mistake::at(setting.place.clone(), message))
             };
             let no_value = || wrong("write a text, a number, true or false, or a list of them");
-            let values = setting.values.clone().ok_or_else(no_value)?;
+            let values = setting.values.as_ref().ok_or_else(no_value)?;
+            let values: Vec<String> = values.iter().map(|value| value.get_ref().clone()).collect();
             accepted(&option, &values).map_err(|message| wrong(&message))?;
             let values = values.into_iter();
             Ok::<_, Error>(Said {
@@ -330,7 +335,10 @@ fn named<'a>(project: &'a Project, profile: &str) -> Result<&'a Options, Error> 
         let hint = match (&project.file, known.is_empty()) {
             (None, _) => "; there is no sockdrill.toml here or above".to_owned(),
             (Some(file), true) => format!("; {} has no [profile.{profile}]", file.display()),
-            (Some(_), false) => format!("; there are {}", known.join(", ")),
+            (Some(_), false) => {
+                let near = did_you_mean(profile, known.iter().copied());
+                format!("; there are {}{near}", known.join(", "))
+            }
         };
         Error::Unknown {
             kind: "profile of the project",
@@ -348,7 +356,13 @@ fn refuse_unknown(project: &Project, known: &[Arg]) -> Result<(), Error> {
         .filter(|option| !OF_ONE_RUN.contains(option))
         .collect();
     let sections = std::iter::once(&project.defaults).chain(project.overrides.values());
-    for Setting { name, .. } in sections.flatten() {
+    for Setting {
+        name,
+        values,
+        is_table,
+        ..
+    } in sections.flatten()
+    {
         let word = name.get_ref().as_str();
         if OF_ONE_RUN.contains(&word) {
             let message = format!(
@@ -357,11 +371,32 @@ fn refuse_unknown(project: &Project, known: &[Arg]) -> Result<(), Error> {
             );
             return Err(project.wrong(&Mistake::of(name, message)));
         }
+        if *is_table && !may_be.contains(&word) {
+            return Err(project.wrong(&unknown(name, "command", COMMANDS)));
+        }
         if !may_be.contains(&word) {
             return Err(project.wrong(&unknown(name, "option", &may_be)));
         }
+        if CHOOSING.contains(&word) {
+            refuse_unknown_checks(project, word, values.iter().flatten())?;
+        }
     }
     Ok(())
+}
+
+/// Refuses what chooses a check that there is not.
+fn refuse_unknown_checks<'a>(
+    project: &Project,
+    option: &str,
+    mut globs: impl Iterator<Item = &'a Spanned<String>>,
+) -> Result<(), Error> {
+    let wrong = globs.find_map(|glob| Some((glob, unknown_check(glob.get_ref())?)));
+    match wrong {
+        Some((glob, message)) => {
+            Err(project.wrong(&Mistake::of(glob, format!("{option}: {message}"))))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The name of a file as it is from here.
@@ -416,7 +451,20 @@ fn said(error: &clap::Error) -> String {
         .lines()
         .take_while(|line| !line.is_empty() && !line.starts_with("For more"));
     let lines: Vec<&str> = lines.map(str::trim).collect();
-    lines.join(" ").trim_start_matches("error: ").to_owned()
+    let said = lines.join(" ");
+    let said = said.trim_start_matches("error: ");
+    format!("{said}{}", meant_value(error))
+}
+
+/// `; did you mean ...?`, where a value is none of those that there are, and one of them is close.
+fn meant_value(error: &clap::Error) -> String {
+    let of = |kind| error.get(kind);
+    match (of(ContextKind::InvalidValue), of(ContextKind::ValidValue)) {
+        (Some(ContextValue::String(value)), Some(ContextValue::Strings(known))) => {
+            did_you_mean(value, known.iter().map(String::as_str))
+        }
+        _ => String::new(),
+    }
 }
 
 /// The command whose options are by themselves what is given.

@@ -49,8 +49,10 @@ pub(super) struct Builder<'a> {
     mistakes: Vec<Mistake>,
     /// What has been said to be wrong in the part that is being read: a name that is not declared is so in all of its lines.
     told: BTreeSet<(usize, String)>,
-    /// A file that is to be included has mistakes, so that nobody knows what it would have named.
+    /// Nobody knows what a file would have named that cannot be included, or that has a setting that there is not.
     names_are_open: bool,
+    /// It has a setting that there is not, which may have been meant to name something.
+    has_unknown_setting: bool,
     /// The setup cannot happen, and so no case can.
     setup_is_flawed: bool,
 }
@@ -62,6 +64,39 @@ pub(super) struct Inclusion {
     chain: Vec<PathBuf>,
     /// All files that were taken so far, by whichever of them: each is taken once.
     taken: Rc<RefCell<BTreeSet<PathBuf>>>,
+}
+
+/// A file as far as it could be read.
+pub(super) struct Built {
+    file: DrillFile,
+    /// Every mistake that was made in it.
+    mistakes: Vec<Mistake>,
+    /// It may have meant to name what nobody knows of.
+    names_are_open: bool,
+    /// Nobody knows whether what its cases begin with can happen.
+    setup_is_flawed: bool,
+}
+
+impl Built {
+    /// All of it.
+    ///
+    /// # Errors
+    /// Every mistake that was made in it.
+    pub(super) fn whole(self) -> Result<DrillFile, Error> {
+        match self.mistakes.is_empty() {
+            true => Ok(self.file),
+            false => Err(Error::Scenario(Mistakes::of(self.mistakes))),
+        }
+    }
+}
+
+/// What a file has for one that includes it.
+#[derive(Default)]
+struct Taken {
+    shared: Shared,
+    mistakes: Vec<Mistake>,
+    names_are_open: bool,
+    setup_is_flawed: bool,
 }
 
 /// Why a file is not included.
@@ -166,11 +201,11 @@ impl<'a> Builder<'a> {
             Some("payload:") => {
                 let name = words.next().unwrap_or_default().to_owned();
                 let data = Data::literal("");
-                self.payloads.push(Payload { name, data });
+                self.name_payload(Payload { name, data });
             }
             Some("backend:") => {
                 let name = words.next().unwrap_or_default().to_owned();
-                self.backends.push(Backend { name, server: None });
+                self.name_backend(Backend { name, server: None });
             }
             Some("clients:") => {
                 let words = words.flat_map(|word| word.split(','));
@@ -182,7 +217,8 @@ impl<'a> Builder<'a> {
                 let groups: Vec<_> = groups.collect();
                 drop(self.add_clients(place, groups));
             }
-            _ => {}
+            Some(word) => self.has_unknown_setting |= word.ends_with(':'),
+            None => {}
         }
     }
 
@@ -218,10 +254,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The whole file.
-    ///
-    /// # Errors
-    /// Every mistake that was made in it.
-    pub(super) fn finish(mut self, file: Place<'a>) -> Result<DrillFile, Error> {
+    pub(super) fn finish(mut self, file: Place<'a>) -> Built {
         self.end_part();
         // What has something to share may have no cases of its own.
         let is_of_use = !self.file.cases.is_empty() || self.file.shares_something();
@@ -229,9 +262,11 @@ impl<'a> Builder<'a> {
             let problem = Problem("there is no case in this file", "write `case WHAT HAPPENS`");
             self.mistake(file, problem.about(file));
         }
-        match self.mistakes.is_empty() {
-            true => Ok(self.file),
-            false => Err(Error::Scenario(Mistakes::of(self.mistakes))),
+        Built {
+            file: self.file,
+            mistakes: self.mistakes,
+            names_are_open: self.names_are_open || self.has_unknown_setting,
+            setup_is_flawed: self.setup_is_flawed,
         }
     }
 
@@ -259,16 +294,24 @@ impl<'a> Builder<'a> {
 
     fn backend(&mut self, backend: Backend) -> Result<(), Problem> {
         self.at_top()?;
+        self.name_backend(backend);
+        Ok(())
+    }
+
+    fn name_backend(&mut self, backend: Backend) {
         self.backends.push(backend.clone());
         self.file.backends.push(backend);
-        Ok(())
     }
 
     fn payload(&mut self, payload: Payload) -> Result<(), Problem> {
         self.at_top()?;
+        self.name_payload(payload);
+        Ok(())
+    }
+
+    fn name_payload(&mut self, payload: Payload) {
         self.payloads.push(payload.clone());
         self.file.payloads.push(payload);
-        Ok(())
     }
 
     /// The terms of the file, or of the case that is being read.
@@ -312,35 +355,41 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Takes what another file has above its cases.
+    /// Takes what another file has above its cases, as far as that can be read.
     fn include(&mut self, place: Place<'a>, name: String) {
         if let Err(problem) = self.at_top() {
             return self.mistake(place, problem.about(place));
         }
         match self.read_included(&name) {
+            Ok(taken) => {
+                self.mistakes.extend(taken.mistakes);
+                self.names_are_open |= taken.names_are_open;
+                self.setup_is_flawed |= taken.setup_is_flawed;
+                if let Err(reason) = self.take(&name, taken.shared) {
+                    self.not_taken(place, &name, &reason);
+                }
+            }
             // Each is told in its own line.
             Err(NotTaken::Mistaken(mistakes)) => {
                 self.names_are_open = true;
                 self.mistakes.extend(mistakes.all().iter().cloned());
             }
-            Ok(taken) => {
-                self.payloads.extend(taken.payloads);
-                self.backends.extend(taken.backends);
-                self.file.setup.clients.extend(taken.setup.clients);
-                self.file.includes.push(name);
-            }
-            Err(NotTaken::Because(error)) => {
-                self.names_are_open = true;
-                let end = place.text.trim_end().len();
-                let start = place.text.find(&name).unwrap_or(0).min(end);
-                let title = format!("this file is not taken: {error}");
-                self.mistake(place, Diagnostic::new(start..end, title));
-            }
+            Err(NotTaken::Because(reason)) => self.not_taken(place, &name, &reason),
         }
+        self.file.includes.push(name);
+    }
+
+    /// Says so of a file that cannot be included.
+    fn not_taken(&mut self, place: Place<'a>, name: &str, reason: &str) {
+        self.names_are_open = true;
+        let end = place.text.trim_end().len();
+        let start = place.text.find(name).unwrap_or(0).min(end);
+        let title = format!("this file is not taken: {reason}");
+        self.mistake(place, Diagnostic::new(start..end, title));
     }
 
     /// What a file shares; nothing where that was taken before.
-    fn read_included(&mut self, name: &str) -> Result<Shared, NotTaken> {
+    fn read_included(&self, name: &str) -> Result<Taken, NotTaken> {
         let because = |reason: &str| Err(NotTaken::Because(reason.to_owned()));
         let Some(folder) = &self.folder else {
             return because("a scenario that is no file can include none");
@@ -356,18 +405,29 @@ impl<'a> Builder<'a> {
             return because("too many files include each other already");
         }
         if !taken.borrow_mut().insert(real) {
-            return Ok(Shared::default());
+            return Ok(Taken::default());
         }
-        let mut shared = text.included_by(self.inclusion.clone())?.shared(&text);
+        let built = text.included_by(self.inclusion.clone())?;
+        Ok(Taken {
+            shared: built.file.shared(&text),
+            mistakes: built.mistakes,
+            names_are_open: built.names_are_open,
+            setup_is_flawed: built.setup_is_flawed,
+        })
+    }
+
+    /// Puts what the file of this name shares to what is known.
+    ///
+    /// # Errors
+    /// Something has the name of something else.
+    fn take(&mut self, name: &str, mut shared: Shared) -> Result<(), String> {
         // Targets stand beside the file that names them.
-        for server in shared
-            .backends
-            .iter_mut()
-            .filter_map(|backend| backend.server.as_mut())
-        {
-            let way = Path::new(name).with_file_name(server.as_str());
-            if folder.join(&way).is_file() {
-                *server = way.to_string_lossy().into_owned();
+        let folder = self.folder.clone().unwrap_or_default();
+        for backend in &mut shared.backends {
+            let way = |server: &String| Path::new(name).with_file_name(server);
+            let beside = backend.server.as_ref().map(way);
+            if let Some(way) = beside.filter(|way| folder.join(way).is_file()) {
+                backend.server = Some(way.to_string_lossy().into_owned());
             }
         }
         let clashes = |payload: &&Payload| {
@@ -375,11 +435,13 @@ impl<'a> Builder<'a> {
             own.any(|own| own.name == payload.name)
         };
         if let Some(payload) = shared.payloads.iter().find(clashes) {
-            return because(&format!("there is a payload `{}` already", payload.name));
+            return Err(format!("there is a payload `{}` already", payload.name));
         }
-        let added = self.file.beside.add(shared.clone());
-        added.map_err(NotTaken::Because)?;
-        Ok(shared)
+        self.file.beside.add(shared.clone())?;
+        self.payloads.extend(shared.payloads);
+        self.backends.extend(shared.backends);
+        self.file.setup.clients.extend(shared.setup.clients);
+        Ok(())
     }
 
     /// Of a file that others include.

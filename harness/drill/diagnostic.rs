@@ -43,6 +43,29 @@ impl Diagnostic {
         }
     }
 
+    /// The same of these bytes of the line.
+    pub(super) fn spanning(self, span: Range<usize>) -> Self {
+        Self { span, ..self }
+    }
+
+    /// A name that stands for nothing there is, with what else there is and what was most likely meant.
+    pub(crate) fn unknown_name(title: &str, hint: &str) -> Self {
+        let hint = hint.trim_start_matches([';', ' ']);
+        let (rest, near) = match hint.split_once("did you mean") {
+            Some((rest, near)) => (rest.trim_end_matches([';', ' ']), Some(near)),
+            None => (hint, None),
+        };
+        let mistake = Self::new(0..0, title);
+        let mistake = match rest.is_empty() {
+            true => mistake,
+            false => mistake.help(rest),
+        };
+        match near {
+            Some(near) => mistake.label(format!("did you mean{near}")),
+            None => mistake,
+        }
+    }
+
     /// The same of a mistake that is told once, wherever it shows again: of a name that is declared nowhere.
     pub(super) fn once(self) -> Self {
         Self {

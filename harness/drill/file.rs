@@ -1,8 +1,9 @@
 //! A `.drill` file as a value: read, formatted and printed.
 
 use super::bounds::LONGEST_LINE;
-use super::builder::{Builder, Inclusion};
+use super::builder::{Builder, Built, Inclusion};
 use super::diagnostic::{Diagnostic, Place};
+use super::json_place::JsonPlace;
 use super::layout::{Layout, Row};
 use super::payload::Payload;
 use super::possible::first_impossible;
@@ -185,7 +186,7 @@ impl DrillFile {
         text: &str,
         over: Option<Transport>,
     ) -> Result<Self, Error> {
-        walk(name, text, Builder::over(over), |_| {})
+        walk(name, text, Builder::over(over), |_| {}).whole()
     }
 
     /// The same of what can happen on one transport at least, where nobody knows which it was.
@@ -271,20 +272,60 @@ impl DrillText {
     /// # Errors
     /// As [`DrillFile::parse`].
     pub(crate) fn parsed(&self, over: Option<Transport>) -> Result<DrillFile, Error> {
-        self.built_by(Builder::over(over))
+        self.built_by(Builder::over(over))?.whole()
     }
 
     /// The same of a file that these include, each in the one before.
-    pub(super) fn included_by(&self, others: Inclusion) -> Result<DrillFile, Error> {
+    pub(super) fn included_by(&self, others: Inclusion) -> Result<Built, Error> {
         self.built_by(Builder::included_by(others))
     }
 
-    fn built_by(&self, builder: Builder<'_>) -> Result<DrillFile, Error> {
+    fn built_by(&self, builder: Builder<'_>) -> Result<Built, Error> {
         let builder = builder.of_file(&self.path);
         match self.is_json {
             true => DrillFile::from_json_by(&self.name, &self.text, builder),
-            false => walk(&self.name, &self.text, builder, |_| {}),
+            false => Ok(walk(&self.name, &self.text, builder, |_| {})),
         }
+    }
+
+    /// What is wrong with a setting above the cases of which this is said, as a mistake in its line; nothing where the file does not say
+    /// it itself. `way` leads to it where the file is JSON.
+    pub(crate) fn mistake_in(
+        &self,
+        (setting, said): (&str, &str),
+        way: &str,
+        mistake: Diagnostic,
+    ) -> Option<Error> {
+        let file = self.name.as_str();
+        if self.is_json {
+            let line = said.to_owned();
+            let text = &self.text;
+            let json = JsonPlace { file, text, way };
+            json.find(&line, &(0..line.len()))?;
+            let place = Place {
+                file: way,
+                number: 0,
+                text: &line,
+                json: Some(json),
+            };
+            return Some(mistake.spanning(0..line.len()).at(place).into());
+        }
+        let text = self.text.strip_prefix('\u{feff}').unwrap_or(&self.text);
+        let is_it = |line: &str| {
+            let rest = line.trim_start().strip_prefix(setting)?;
+            let at = line.len() - rest.len() + rest.find(said)?;
+            Some(at..at + said.len())
+        };
+        let mut lines = (1..).zip(text.lines());
+        let (number, text, span) =
+            lines.find_map(|(number, text)| Some((number, text, is_it(text)?)))?;
+        let place = Place {
+            file,
+            number,
+            text,
+            json: None,
+        };
+        Some(mistake.spanning(span).at(place).into())
     }
 
     /// Its canonical form, with its comments and with single blank lines where it has some.
@@ -297,7 +338,7 @@ impl DrillText {
         }
         let mut layout = Layout::default();
         let builder = Builder::default().of_file(&self.path);
-        walk(&self.name, &self.text, builder, |row| layout.add(&row))?;
+        walk(&self.name, &self.text, builder, |row| layout.add(&row)).whole()?;
         Ok(layout.finish())
     }
 
@@ -406,7 +447,7 @@ pub(crate) fn why_impossible(scenario: &Scenario, over: Transport) -> Option<Str
 #[cfg(any(fuzzing, test))]
 pub(crate) fn format(name: &str, text: &str) -> Result<String, Error> {
     let mut layout = Layout::default();
-    walk(name, text, Builder::default(), |row| layout.add(&row))?;
+    walk(name, text, Builder::default(), |row| layout.add(&row)).whole()?;
     Ok(layout.finish())
 }
 
@@ -416,7 +457,7 @@ fn walk<'a>(
     text: &'a str,
     mut builder: Builder<'a>,
     mut see: impl FnMut(Row<'_>),
-) -> Result<DrillFile, Error> {
+) -> Built {
     // Some editors begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut last = Place {

@@ -1,6 +1,6 @@
 //! The JSON form of `.drill` files: the same lines, for generators that would rather not write a file format.
 
-use super::builder::Builder;
+use super::builder::{Builder, Built};
 use super::diagnostic::{Diagnostic, Place};
 use super::file::{Case, DrillFile};
 use super::json_place::JsonPlace;
@@ -142,7 +142,7 @@ impl DrillFile {
     /// # Errors
     /// As [`DrillFile::parse`].
     pub fn from_json(name: &str, text: &str) -> Result<Self, Error> {
-        Self::from_json_by(name, text, Builder::default())
+        Self::from_json_by(name, text, Builder::default())?.whole()
     }
 
     /// The same with what a builder knows of it.
@@ -150,9 +150,9 @@ impl DrillFile {
         name: &str,
         text: &str,
         builder: Builder<'_>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Built, Error> {
         let sayings = Statements::read(name, text)?;
-        sayings.put_together(builder)
+        Ok(sayings.put_together(builder))
     }
 
     /// Parses the JSON form of cases that have been performed, some of which go on where others have ended.
@@ -161,7 +161,7 @@ impl DrillFile {
     /// As [`DrillFile::from_json`], but for steps that cannot happen where they stand.
     pub(crate) fn from_json_record(name: &str, text: &str) -> Result<Self, Error> {
         let sayings = Statements::read(name, text)?;
-        sayings.put_together(Builder::of_record())
+        sayings.put_together(Builder::of_record()).whole()
     }
 
     /// Prints the JSON form.
@@ -315,7 +315,7 @@ impl<'a> Statements<'a> {
         Ok(sayings)
     }
 
-    fn put_together<'b>(&'b self, mut builder: Builder<'b>) -> Result<DrillFile, Error> {
+    fn put_together<'b>(&'b self, mut builder: Builder<'b>) -> Built {
         for saying in &self.all {
             let place = saying.place(self.file, self.text);
             let read = saying.read(builder.known());

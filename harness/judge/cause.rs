@@ -53,6 +53,11 @@ pub(crate) enum Cause {
         /// What was not shown then.
         step: Box<Self>,
     },
+    /// It ended, or ended a connection, when nothing but that it was stopped and continued had reached it.
+    Interrupted {
+        /// What was not shown then.
+        step: Box<Self>,
+    },
     /// A client did not get what it was owed.
     StepFailed {
         /// The client's name.
@@ -307,7 +312,9 @@ impl Cause {
     /// The step that failed, whoever's it was.
     pub(crate) fn step(&self) -> &Self {
         match self {
-            Self::NotServed { step } | Self::Disturbed { step } => step,
+            Self::NotServed { step } | Self::Disturbed { step } | Self::Interrupted { step } => {
+                step
+            }
             other => other,
         }
     }
@@ -318,9 +325,10 @@ impl Cause {
             Self::StepFailed { instead, .. }
             | Self::ServerStepFailed { instead, .. }
             | Self::BackendStepFailed { instead, .. } => Some(instead),
-            Self::Crosstalk { step, .. } | Self::NotServed { step } | Self::Disturbed { step } => {
-                step.instead()
-            }
+            Self::Crosstalk { step, .. }
+            | Self::NotServed { step }
+            | Self::Disturbed { step }
+            | Self::Interrupted { step } => step.instead(),
             _ => None,
         }
     }
@@ -335,6 +343,7 @@ impl Cause {
                 instead: Instead::Exited(exit),
                 ..
             } => Some(*exit),
+            Self::Interrupted { step } => step.exit(),
             _ => None,
         }
     }
@@ -347,6 +356,7 @@ impl Cause {
             Self::NoLongerListens => "no-longer-listens",
             Self::Replaced => "replaced",
             Self::EndedBySignal { .. } => "ended-by-signal",
+            Self::Interrupted { .. } => "interrupted",
             Self::StepFailed { .. } => "step-failed",
             Self::Crosstalk { .. } => "crosstalk",
             Self::ServerStepFailed { .. } => "server-step-failed",
@@ -406,7 +416,9 @@ impl Cause {
                 format!("{kind}/{}", instead.word())
             }
             Self::EndedBySignal { signal, .. } => format!("{kind}/{}", signal.number()),
-            Self::NotServed { step } | Self::Disturbed { step } => format!("{kind}/{}", step.key()),
+            Self::NotServed { step } | Self::Disturbed { step } | Self::Interrupted { step } => {
+                format!("{kind}/{}", step.key())
+            }
             Self::Alarm(alarm) => format!("{kind}/{}", alarm.shape),
             Self::Left(growth) => growth.figure.key(),
             _ => kind.to_owned(),
@@ -440,6 +452,7 @@ impl Cause {
     pub(crate) fn is_crash(&self) -> bool {
         match self {
             Self::Died { exit, .. } | Self::ProcessDied { exit, .. } => exit.is_crash(),
+            Self::Interrupted { step } => step.is_crash(),
             _ => false,
         }
     }
@@ -463,6 +476,7 @@ impl Cause {
             Self::Queued { .. } | Self::LeftUnread => Some(Invariant::Queues),
             Self::Flooded { .. } | Self::Babbled { .. } => Some(Invariant::Output),
             Self::Alarm(_) => Some(Invariant::Alarm),
+            Self::Interrupted { step } => step.invariant(),
             Self::EndedBySignal { .. }
             | Self::Forbidden { .. }
             | Self::StepFailed { .. }
@@ -490,10 +504,12 @@ impl Cause {
 
     /// Whether the server, a process of it, or its listening socket came to an end.
     pub(crate) fn is_an_end(&self) -> bool {
-        matches!(
-            self,
-            Self::Died { .. } | Self::ProcessDied { .. } | Self::NoLongerListens | Self::Replaced
-        )
+        match self {
+            Self::Died { .. } | Self::ProcessDied { .. } => true,
+            Self::NoLongerListens | Self::Replaced => true,
+            Self::Interrupted { step } => step.is_an_end(),
+            _ => false,
+        }
     }
 
     /// Whether the server, a process of it, or its listening socket came to an end, or it said itself what is wrong: no lack of time excuses that.

@@ -158,8 +158,8 @@ pub(crate) enum Doubt {
         /// For how long nobody ran.
         by: Duration,
     },
-    /// What was to come within a limit came later, and the server was kept from running for so much of the time that it may have been
-    /// in time otherwise.
+    /// What was to come within a limit came later, and the server or the harness was kept from running for so much of the time that it
+    /// may have been in time otherwise.
     MayBeTooLate {
         /// How long it was waited for.
         waited: Duration,

@@ -8,6 +8,7 @@ use super::failed_step::{FailedStep, first_failed_step};
 use super::forbidden::{Forbidden, forbidden};
 use super::growth;
 use super::haste::hidden_haste;
+use super::interrupted::with_its_interruption;
 use super::invariants::{invariants, left_so_far};
 use super::verdict::{Evidence, Finding, Halt, Verdict};
 use super::wrong_event::wrong_event;
@@ -62,6 +63,7 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     let failed = failure.as_ref().map(FailedStep::in_its_phase);
     let failed = failed.map(|step| with_its_end(step, transcript));
     let causes = grave.chain(deafness).chain(failed).chain(broken);
+    let causes = causes.map(|cause| with_its_interruption(cause, transcript));
     let mut causes = news_first(causes, trial);
     let Some(cause) = causes.next() else {
         if is_deferred(transcript) {
@@ -216,7 +218,9 @@ fn client_of(cause: &Cause) -> Option<String> {
         Cause::Disturbed { .. } => Some("bystander".to_owned()),
         Cause::StepFailed { client, .. } => Some(client.clone()),
         Cause::Forbidden { client, .. } => client.clone(),
-        Cause::Crosstalk { step, .. } | Cause::EndedBySignal { step, .. } => client_of(step),
+        Cause::Crosstalk { step, .. }
+        | Cause::EndedBySignal { step, .. }
+        | Cause::Interrupted { step } => client_of(step),
         // The step that it ended after begins with who took it.
         Cause::Died { after, .. } | Cause::ProcessDied { after, .. } => {
             let words = &after.as_ref()?.text;

@@ -12,6 +12,7 @@ mod failed_step;
 mod forbidden;
 mod growth;
 mod haste;
+mod interrupted;
 mod invariants;
 mod judgement;
 mod next;

@@ -16,6 +16,8 @@ pub(crate) struct Watched {
     held: Option<Held>,
     /// When it was looked at last.
     at: Instant,
+    /// When it was looked at before that.
+    before: Instant,
     /// The time that a thread was kept from running, between looks that of the thread which waited for the longest.
     kept: Duration,
     /// The processor time of those that have ended.
@@ -30,6 +32,8 @@ pub(crate) struct OwnTime {
     pub(crate) ran: Duration,
     /// The time that one thread or another was kept from running.
     pub(crate) kept: Duration,
+    /// The time more that one of them may have been kept for: it is ready to run, and whether it has a processor shows at a tick.
+    pub(crate) may_be_kept: Duration,
 }
 
 impl std::ops::Add for OwnTime {
@@ -41,6 +45,7 @@ impl std::ops::Add for OwnTime {
             at: self.at.max(other.at),
             ran: self.ran + other.ran,
             kept: self.kept + other.kept,
+            may_be_kept: self.may_be_kept + other.may_be_kept,
         }
     }
 }
@@ -102,6 +107,7 @@ impl Watched {
             processes: Vec::new(),
             held: None,
             at: Instant::now(),
+            before: Instant::now(),
             kept: Duration::ZERO,
             ran_before: Duration::ZERO,
         }
@@ -123,17 +129,37 @@ impl Watched {
             at: self.at,
             ran: still.ran + self.ran_before,
             kept: self.kept(),
+            may_be_kept: self.may_wait().saturating_sub(self.waits()),
         }
     }
 
-    /// The time that one thread or another was kept from running so far: for a processor, or for the disk. What one of them still
-    /// waits is counted by the kernel only when it gets to run.
+    /// The time that one thread or another was kept from running so far: for a processor, or for the disk.
     fn kept(&self) -> Duration {
+        self.kept + self.waits()
+    }
+
+    /// How long one thread or another has been waiting for a processor, which the kernel counts only when it gets to run.
+    fn waits(&self) -> Duration {
+        let waiting = self.ready_since(|seen| seen.since);
+        waiting
+            .filter(|waited| *waited >= LONGER_THAN_A_TICK)
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// How long one of them may have been waiting at most: from the last look that showed it otherwise.
+    fn may_wait(&self) -> Duration {
+        let waiting = self.ready_since(|seen| seen.since.min(self.before));
+        waiting.max().unwrap_or_default()
+    }
+
+    fn ready_since(
+        &self,
+        since: impl Fn(&SeenThread) -> Instant,
+    ) -> impl Iterator<Item = Duration> {
         let threads = self.processes.iter().flat_map(|seen| &seen.threads);
         let ready = threads.filter(|seen| seen.look.pace.is_ready());
-        let waiting = ready.map(|seen| self.at.saturating_duration_since(seen.since));
-        let longest = waiting.filter(|waited| *waited >= LONGER_THAN_A_TICK);
-        self.kept + longest.max().unwrap_or_default()
+        ready.map(move |seen| self.at.saturating_duration_since(since(seen)))
     }
 
     /// Whether a process with many threads has run since the last look, or since this was asked: then a look at each of them shows
@@ -182,7 +208,8 @@ impl Watched {
     fn refresh(&mut self, output: OutputPipe) {
         let first = children_of_thread(&format!("/proc/{0}/task/{0}", self.root));
         let now = Instant::now();
-        let apart = now - std::mem::replace(&mut self.at, now);
+        self.before = std::mem::replace(&mut self.at, now);
+        let apart = now - self.before;
         if first == self.first && self.processes.iter().all(Seen::is_still) {
             return;
         }
@@ -363,6 +390,7 @@ mod tests {
             at: from + time(at),
             ran: time(ran),
             kept: time(kept),
+            may_be_kept: Duration::ZERO,
         };
         let first = after(0, 100, 50);
         let lost = |at, ran, kept| after(at, ran, kept).lost_since(first).as_millis();

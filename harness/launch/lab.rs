@@ -184,9 +184,22 @@ impl Lab {
     /// # Errors
     /// As [`Lab::open`].
     pub(crate) fn of(target: &Target, isolation: Isolation) -> Result<Self, Error> {
+        Self::of_another_port(target, isolation, 0)
+    }
+
+    /// The same, where servers in a network of their own are told to listen on a port so much higher.
+    ///
+    /// # Errors
+    /// As [`Lab::open`].
+    pub(crate) fn of_another_port(
+        target: &Target,
+        isolation: Isolation,
+        higher_by: u16,
+    ) -> Result<Self, Error> {
         match (&target.elsewhere, isolation) {
             (None, _) => {
-                let mut lab = Self::open(isolation, target.writes)?;
+                let port = PORT_IN_NAMESPACE + higher_by;
+                let mut lab = Self::open_in(None, port, isolation, target.writes)?;
                 lab.make_room_for_backends(target)?;
                 Ok(lab)
             }
@@ -209,7 +222,7 @@ impl Lab {
         let network = (self.is_private() && !target.backends.is_empty()).then(|| self.network());
         let network = network.transpose()?;
         let network = network.as_ref().map(AsFd::as_fd);
-        let own_ports = PORT_IN_NAMESPACE + 1..;
+        let own_ports = self.port.max(PORT_IN_NAMESPACE) + 1..;
         let open = |((name, backend), port): ((&String, &Target), u16)| {
             let lab = Self::open_in(network, port, isolation, backend.writes)?;
             Ok((name.clone(), lab))

@@ -1,16 +1,14 @@
 //! The project file `sockdrill.toml`: targets and profiles by name, and what options are where nobody says otherwise.
 
 use super::options::{Options, options};
-use super::target::{RawTarget, Target};
+use super::target::{RawTarget, Source, Target};
 use crate::model::error::Error;
-use crate::model::profile::{Mistake, Profile, RawProfile};
-use crate::model::spelling::{nearest, toml_mistake};
+use crate::model::profile::{Profile, RawProfile};
+use crate::model::spelling::{did_you_mean, nearest, toml_mistake};
 use crate::model::text_file::Kind;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use crate::model::toml_mistake::{Mistake, text_or_table};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::DeTable;
@@ -50,27 +48,10 @@ enum RawNamed {
 }
 
 impl<'de> Deserialize<'de> for RawNamed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        // Written by hand, since what serde keeps for a second look has lost its place in the file.
-        impl<'de> Visitor<'de> for Either {
-            type Value = RawNamed;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a profile, or the name of its file")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<RawNamed, E> {
-                Ok(RawNamed::File(text.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawNamed, A::Error> {
-                RawProfile::deserialize(MapAccessDeserializer::new(map))
-                    .map(Box::new)
-                    .map(RawNamed::Inline)
-            }
-        }
-        deserializer.deserialize_any(Either)
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let file = |name: &str| Ok(Self::File(name.to_owned()));
+        let inline = |raw: RawProfile| Self::Inline(Box::new(raw));
+        text_or_table(from, "a profile, or the name of its file", file, inline)
     }
 }
 
@@ -102,7 +83,8 @@ impl Project {
         let tables = DeTable::parse(&text).map_err(not_toml)?;
         refuse_unknown_tables(tables.get_ref())
             .map_err(|mistake| malformed(mistake.shown(&text)))?;
-        let (defaults, overrides) = options(tables.get_ref());
+        let (defaults, overrides) =
+            options(tables.get_ref()).map_err(|mistake| malformed(mistake.shown(&text)))?;
         let raw: RawProject = toml::from_str(&text).map_err(not_toml)?;
         let mut project = Self {
             file: Some(file.to_owned()),
@@ -116,9 +98,13 @@ impl Project {
             project.profiles.push(profile);
         }
         for (name, raw) in raw.targets {
-            let known = |name: &str| project.profile(name);
-            let target = Target::from_raw(&name, raw, &project.text, &project.folder(), &known);
-            let target = target.map_err(malformed_in(file))?;
+            let source = Source {
+                text: &project.text,
+                table: vec!["targets", &name],
+                folder: &project.folder(),
+                known: &|name: &str| project.profile(name),
+            };
+            let target = Target::from_raw(&name, raw, &source).map_err(malformed_in(file))?;
             project.targets.push(Target {
                 project: project.file.clone(),
                 ..target
@@ -128,14 +114,20 @@ impl Project {
     }
 
     fn profile_of(&self, name: &str, raw: RawNamed) -> Result<Profile, Error> {
+        let malformed = |mistake: Mistake| Error::Malformed {
+            file: name.to_owned(),
+            message: mistake.below(&["profiles", name]).shown(&self.text),
+        };
         let profile = match raw {
-            RawNamed::File(file) => Profile::find(&self.folder().join(file).to_string_lossy())?,
-            RawNamed::Inline(raw) => {
-                let profile = Profile::from_raw(name, *raw, &self.text);
-                profile.map_err(|mistake| Error::Malformed {
-                    file: name.to_owned(),
-                    message: mistake.shown(&self.text),
+            RawNamed::File(file) => {
+                let path = self.folder().join(file);
+                Profile::find(&path.to_string_lossy()).map_err(|error| match error {
+                    Error::Unknown { .. } => malformed(error.chain().into()),
+                    other => other,
                 })?
+            }
+            RawNamed::Inline(raw) => {
+                Profile::from_raw(name, *raw, &self.text).map_err(malformed)?
             }
         };
         Ok(Profile {
@@ -175,7 +167,22 @@ impl Project {
         let mut profiles = self.profiles.iter();
         match profiles.find(|profile| profile.name == name) {
             Some(profile) => Ok(profile.clone()),
-            None => Profile::find(name),
+            None => Profile::find(name).map_err(|error| self.beside_its_own(error)),
+        }
+    }
+
+    /// The same where the profiles of the project are told, too.
+    fn beside_its_own(&self, error: Error) -> Error {
+        let own: Vec<&str> = self.profiles().collect();
+        match error {
+            Error::Unknown { kind, name, hint } if !own.is_empty() => {
+                let (built_in, _) = hint.split_once("; did you mean").unwrap_or((&hint, ""));
+                let known = Profile::built_in().iter().map(|(known, _)| *known);
+                let near = did_you_mean(&name, own.iter().copied().chain(known));
+                let hint = format!("{built_in}; the project has {}{near}", own.join(", "));
+                Error::Unknown { kind, name, hint }
+            }
+            other => other,
         }
     }
 

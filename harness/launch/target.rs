@@ -9,9 +9,10 @@ use crate::foreign::LINE;
 use crate::model::address;
 use crate::model::date::Date;
 use crate::model::error::Error;
-use crate::model::profile::{Mistake, Profile, RawProfile, RawPromises, Transport};
+use crate::model::profile::{Profile, RawProfile, RawPromises, Transport};
 use crate::model::spelling::toml_mistake;
 use crate::model::template::is_name;
+use crate::model::toml_mistake::Mistake;
 use crate::sys::root_plan::Writes;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -75,8 +76,7 @@ pub struct Target {
 }
 
 /// A failure of a target that is known.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     /// The check, by id or glob.
     pub check: String,
@@ -85,8 +85,32 @@ pub(crate) struct Known {
     /// The last day on which the failure is accepted.
     pub until: Option<Date>,
     /// The failure shows only now and then, so that a pass does not mean that it is gone.
-    #[serde(default)]
     pub sometimes: bool,
+    /// The line of its file, for who knows all checks, and may know none of that name.
+    pub line: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawKnown {
+    check: Spanned<String>,
+    reason: String,
+    until: Option<Date>,
+    #[serde(default)]
+    sometimes: bool,
+}
+
+impl RawKnown {
+    /// The same in a file of this text.
+    fn of(self, text: &str) -> Known {
+        Known {
+            line: Mistake::of(&self.check, String::new()).shown(text),
+            check: self.check.into_inner(),
+            reason: self.reason,
+            until: self.until,
+            sometimes: self.sometimes,
+        }
+    }
 }
 
 /// How long a server may take to listen where its target does not say.
@@ -117,7 +141,7 @@ pub(super) struct RawTarget {
     #[serde(default)]
     backends: BTreeMap<String, Self>,
     #[serde(default)]
-    known: Vec<Known>,
+    known: Vec<RawKnown>,
 }
 
 impl RawTarget {
@@ -247,47 +271,60 @@ impl Target {
             file: name.to_owned(),
             message: toml_mistake(&error),
         })?;
-        Self::from_raw(name, raw, text, folder, profile)
+        let source = Source {
+            text,
+            table: Vec::new(),
+            folder,
+            known: profile,
+        };
+        Self::from_raw(name, raw, &source)
     }
 
     /// What was read from this text makes.
     ///
     /// # Errors
     /// As [`Target::parse`].
-    pub(super) fn from_raw(
-        name: &str,
-        raw: RawTarget,
-        text: &str,
-        folder: &Path,
-        known: Profiles<'_>,
-    ) -> Result<Self, Error> {
-        let malformed = |message: String| Error::Malformed {
+    pub(super) fn from_raw(name: &str, raw: RawTarget, source: &Source<'_>) -> Result<Self, Error> {
+        let malformed = |mistake: Mistake| Error::Malformed {
             file: name.to_owned(),
-            message,
+            message: mistake.below(&source.table).shown(source.text),
         };
-        let elsewhere = raw
-            .elsewhere()
-            .map_err(|mistake| malformed(mistake.shown(text)))?;
+        let wrong = |way: &[&str], message: String| malformed(Mistake::of_value(way, message));
+        let Source {
+            text,
+            folder,
+            known,
+            ..
+        } = *source;
+        let elsewhere = raw.elsewhere().map_err(malformed)?;
         if raw.command.is_empty() && elsewhere.is_none() {
-            return Err(malformed(
-                "command is empty; write command = [\"program\", \"argument\"], or address = \"127.0.0.1:8080\" where somebody \
-                 else starts the server"
-                    .to_owned(),
-            ));
+            let message = "command is empty; write command = [\"program\", \"argument\"], or address = \"127.0.0.1:8080\" where \
+                           somebody else starts the server";
+            return Err(wrong(&["command"], message.to_owned()));
         }
-        let texts = raw.command.iter().chain(raw.environment.values());
-        if let Some(slip) = placeholder::slip(texts.map(String::as_str)) {
-            return Err(malformed(slip));
+        for (number, word) in raw.command.iter().enumerate() {
+            if let Some(slip) = placeholder::slip([word.as_str()]) {
+                return Err(wrong(&["command", &number.to_string()], slip));
+            }
+        }
+        for (variable, value) in &raw.environment {
+            if let Some(slip) = placeholder::slip([value.as_str()]) {
+                return Err(wrong(&["environment", variable], slip));
+            }
         }
         let profile = match (raw.speaks, raw.profile) {
             (Some(_), Some(_)) => {
-                return Err(malformed(
-                    "speaks and [profile] exclude each other".to_owned(),
-                ));
+                let message = "speaks and [profile] exclude each other";
+                return Err(wrong(&["speaks"], message.to_owned()));
             }
-            (Some(speaks), None) => profile_beside(folder, &speaks, known)?,
+            (Some(speaks), None) => {
+                profile_beside(folder, &speaks, known).map_err(|error| match error {
+                    Error::Unknown { .. } => wrong(&["speaks"], error.chain()),
+                    other => other,
+                })?
+            }
             (None, Some(raw)) => Profile::from_raw(name, raw, text)
-                .map_err(|mistake| malformed(mistake.shown(text)))?,
+                .map_err(|mistake| malformed(mistake.below(&["profile"])))?,
             (None, None) => Profile::unknown(),
         };
         let profile = match raw.promises {
@@ -296,33 +333,36 @@ impl Target {
         };
         let ready_within = match raw.ready_within {
             Some(text) => crate::model::literal::wait(&text)
-                .map_err(|error| malformed(format!("ready-within: {error}")))?,
+                .map_err(|error| wrong(&["ready-within"], format!("ready-within: {error}")))?,
             None if elsewhere.is_some() => Duration::ZERO,
             None => READY_WITHIN,
         };
         let listen = raw.listen.as_ref().map(|listen| {
             let mistake = |message| Mistake::of(listen, format!("listen: {message}"));
-            address::listener(listen.get_ref())
-                .map_err(|message| malformed(mistake(message).shown(text)))
+            address::listener(listen.get_ref()).map_err(|message| malformed(mistake(message)))
         });
         let listen = listen.transpose()?;
         let sysctl = raw.lab.sysctl.into_iter();
         let sysctl: BTreeMap<_, _> = sysctl.map(|(name, value)| (name, plain(value))).collect();
-        sysctl
-            .keys()
-            .try_for_each(|name| reach::parameter(name))
-            .map_err(malformed)?;
-        raw.files
-            .keys()
-            .try_for_each(|name| reach::file(name))
-            .map_err(malformed)?;
+        for name in sysctl.keys() {
+            reach::parameter(name).map_err(|error| wrong(&["lab", "sysctl", name], error))?;
+        }
+        for name in raw.files.keys() {
+            reach::file(name).map_err(|error| wrong(&["files", name], error))?;
+        }
         let backends = raw.backends.into_iter();
         let backends = backends.map(|(own, raw)| {
-            let target = Self::from_raw(&own, raw, text, folder, known)?;
-            may_stand_behind(&own, &target).map_err(malformed)?;
+            let way = ["backends", own.as_str()];
+            let of_backend = Source {
+                table: source.table.iter().copied().chain(way).collect(),
+                ..*source
+            };
+            let target = Self::from_raw(&own, raw, &of_backend)?;
+            may_stand_behind(&own, &target).map_err(|error| wrong(&way, error))?;
             Ok((own, target))
         });
         let backends = backends.collect::<Result<_, Error>>()?;
+        let known_failures = raw.known.into_iter().map(|known| known.of(text));
         Ok(Self {
             name: name.to_owned(),
             backends,
@@ -338,7 +378,7 @@ impl Target {
             listen_fds: raw.listen_fds,
             package: raw.package,
             programs: raw.programs,
-            known: raw.known,
+            known: known_failures.collect(),
             ..Self::command(beside(folder, raw.command), Profile::unknown())
         })
     }
@@ -512,6 +552,18 @@ pub(super) fn find_program(program: &str) -> Option<PathBuf> {
     folders
         .map(|folder| folder.join(program))
         .find(|path| is_program(path))
+}
+
+/// Where a target is written, and what it may name.
+pub(super) struct Source<'a> {
+    /// The text of the file.
+    pub(super) text: &'a str,
+    /// The keys of the table that it is; none where it is all of the file.
+    pub(super) table: Vec<&'a str>,
+    /// The folder that names of files in it are relative to.
+    pub(super) folder: &'a Path,
+    /// The profiles that it may name.
+    pub(super) known: Profiles<'a>,
 }
 
 /// Finds a profile that is known by its name.

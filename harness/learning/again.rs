@@ -6,7 +6,7 @@ use super::watch::interrupted;
 use crate::launch::Target;
 use crate::model::error::Error;
 use crate::model::literal::Excerpt;
-use crate::runner::{Settings, block_on, replayed};
+use crate::runner::{Circumstances, Settings, block_on, replayed};
 use std::time::{Duration, SystemTime};
 
 /// Performs it so often on one server, and returns what the server said each time.
@@ -14,10 +14,10 @@ pub(super) fn said_again(
     server: &Target,
     script: &Script,
     settings: &Settings,
-    times: usize,
+    (circumstances, times): (Circumstances, usize),
 ) -> Result<Vec<Replies>, Error> {
     let (scenario, lines) = script.scenario();
-    let seen = replayed(server, &scenario, settings, times)?;
+    let seen = replayed(server, &scenario, settings, (circumstances, times))?;
     let replies = seen.iter().map(|seen| Replies::to(script, &lines, seen));
     match seen.len() == times {
         true => Ok(replies.collect()),

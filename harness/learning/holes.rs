@@ -84,23 +84,42 @@ pub(super) fn template(
     }))
 }
 
-/// The same template of these samples, with digits alone in each place in which there were no other bytes.
+/// What a place may have had in every sample, from what says the most, and what it is taken to have then: a number, with a sign, with a
+/// fraction; an identity; a hash, which shows by so many digits that they are no word, and may have fewer another time.
+const KINDS: &[(&str, &str)] = &[
+    ("{:[0-9]+}", "{:[0-9]+}"),
+    ("{:-?[0-9]+}", "{:-?[0-9]+}"),
+    ("{:[0-9.]+}", "{:[0-9.]+}"),
+    ("{:[+-]?[0-9.]+}", "{:[+-]?[0-9.]+}"),
+    (UUID, UUID),
+    ("{:[0-9a-f]{8}[0-9a-f]*}", "{:[0-9a-f]+}"),
+    ("{:[0-9A-F]{8}[0-9A-F]*}", "{:[0-9A-F]+}"),
+];
+
+/// An identity as RFC 9562 writes it.
+const UUID: &str = "{:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}}";
+
+/// The same template of these samples, with a kind of number in each place in which there was nothing else.
 pub(super) fn with_numbers(template: Template, samples: &[Vec<u8>], is_datagram: bool) -> Template {
-    let Some((number, _)) = Template::parse("{:[0-9]+}")
-        .ok()
-        .and_then(|parsed| parsed.rest.into_iter().next())
-    else {
-        return template;
-    };
+    let hole = |text: &str| Some(Template::parse(text).ok()?.rest.into_iter().next()?.0);
+    let kinds = KINDS.iter();
+    let kinds: Vec<(Hole, Hole)> = kinds
+        .filter_map(|(seen, taken)| hole(seen).zip(hole(taken)))
+        .collect();
     (0..template.rest.len()).fold(template, |template, n| {
-        let mut narrow = template.clone();
-        narrow.rest[n].0 = number.clone();
-        let all = |sample: &Vec<u8>| matches_all(&narrow, sample, is_datagram);
-        if samples.iter().all(all) {
+        let with = |hole: &Hole| {
+            let mut narrow = template.clone();
+            narrow.rest[n].0 = hole.clone();
             narrow
-        } else {
-            template
-        }
+        };
+        let fits = |hole: &Hole| {
+            let narrow = with(hole);
+            let mut samples = samples.iter();
+            samples.all(|sample| matches_all(&narrow, sample, is_datagram))
+        };
+        let mut kinds = kinds.iter();
+        let kind = kinds.find(|(seen, taken)| fits(seen) && fits(taken));
+        kind.map_or_else(|| template.clone(), |(_, taken)| with(taken))
     })
 }
 
@@ -146,10 +165,37 @@ pub(super) fn fits(told: &[u8], samples: &[Vec<u8>], is_datagram: bool) -> bool 
 /// How bytes are cut into parts.
 type Cut = fn(&[u8]) -> Vec<&[u8]>;
 
-/// Runs of letters and digits, and each other byte.
+/// Runs of letters and digits, numbers with their sign and fraction, and each other byte.
 fn words(bytes: &[u8]) -> Vec<&[u8]> {
-    let both = |a: &u8, b: &u8| a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric();
-    bytes.chunk_by(both).collect()
+    let mut words = Vec::new();
+    let mut begin = 0;
+    for end in 1..=bytes.len() {
+        if end == bytes.len() || !is_within_a_word(bytes, end) {
+            words.push(&bytes[begin..end]);
+            begin = end;
+        }
+    }
+    words
+}
+
+/// Whether the byte here belongs to the word of the one before it. What varies of a number may be any part of it: `0.5` and `0.25` have
+/// nothing in common that will stay.
+fn is_within_a_word(bytes: &[u8], at: usize) -> bool {
+    let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let is_letter = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
+    let before = at - 1;
+    match (bytes[before], bytes[at]) {
+        (b'.', _) if before > 0 => is_digit(before - 1) && is_digit(at),
+        (_, b'.') => is_digit(before) && is_digit(at + 1),
+        (b'-' | b'+', _) => is_digit(at) && (before == 0 || is_sign(bytes, before)),
+        _ => is_letter(before) && is_letter(at),
+    }
+}
+
+/// Whether a `-` or `+` stands where a number may begin: not between the parts of a date or a name, nor behind another one.
+fn is_sign(bytes: &[u8], at: usize) -> bool {
+    let before = bytes[at - 1];
+    before.is_ascii_whitespace() || b"=:,([\"'".contains(&before)
 }
 
 /// Lines in up to three parts: what stands before the first separator, what stands behind it, and the end of the line.
@@ -482,6 +528,26 @@ mod tests {
             r"n {:[0-9]+}\nup\n"
         );
         assert_eq!(of(&["id 1", "id 2"], true), "id {:[0-9]+}");
+        assert_eq!(
+            of(&["up 0.12 s\n", "up 0.5 s\n"], false),
+            r"up {:[0-9.]+} s\n"
+        );
+        assert_eq!(of(&["t=-5\n", "t=17\n"], false), r"t={:-?[0-9]+}\n");
+        assert_eq!(of(&["t=-0.5\n", "t=1.25\n"], false), r"t={:[+-]?[0-9.]+}\n");
+        assert_eq!(
+            of(&["id 9f86d081884c\n", "id 60303ae22b99\n"], false),
+            r"id {:[0-9a-f]+}\n"
+        );
+        assert_eq!(
+            of(
+                &[
+                    "x 6fa459ea-ee8a-3ca4-894e-db77e160355e\n",
+                    "x 16fd2706-8baf-433b-82eb-8c7fada847da\n"
+                ],
+                false
+            ),
+            r"x {:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}}\n"
+        );
         let dates = ["at 03:21:22.\n", "at 03:21:23.\n"];
         assert_eq!(of(&dates, false), r"at {line}.\n");
     }

@@ -3,6 +3,7 @@
 use super::again::{said_again, told_otherwise, until_another_second};
 use super::holes::{Suspected, fits, template, with_numbers};
 use super::replies::Replies;
+use super::said_back::SaidBack;
 use super::script::{Ask, Script, Talk, awaited, best, expected, something, talks, without_relay};
 use super::watch::{Pair, Watched, interrupted, watched};
 use super::written::{Exchange, Lesson, Seen, text, understood};
@@ -15,7 +16,7 @@ use crate::model::literal::{Excerpt, shown};
 use crate::model::profile::{AfterExchange, Transport};
 use crate::model::template::Template;
 use crate::report::data::{CheckResult, Outcome, Report};
-use crate::runner::{self, Settings};
+use crate::runner::{self, Circumstances, Settings};
 
 /// How often the client runs on each of the servers that are started for it.
 const RUNS: &[usize] = &[2, 1, 1];
@@ -190,7 +191,7 @@ impl Pupil<'_> {
                     ask.awaited = something().filter(|_| talks.iter().all(is_answered));
                 }
                 self.answers(None, &asks)?
-                    .ok_or_else(|| not_answered(&asks))?
+                    .ok_or_else(|| with_what_was_said_back(not_answered(&asks), talks))?
             }
         };
         // What the client was told itself is as good where it said the same.
@@ -204,7 +205,7 @@ impl Pupil<'_> {
                 replies.first(),
                 told.find(|told| !fits(told, replies, self.over.is_datagram())),
             ) {
-                return Err(told_otherwise(told, heard));
+                return Err(with_what_was_said_back(told_otherwise(told, heard), talks));
             }
             replies.extend(same.map(|talk| talk.turns[n].answered.clone()));
             replies.retain(|reply| !reply.is_empty());
@@ -323,10 +324,10 @@ impl Pupil<'_> {
             replies: vec![Vec::new(); asks.len()],
             ended: None,
         };
-        for times in REPEATS {
+        for (number, times) in REPEATS.iter().enumerate() {
             until_another_second()?;
             let script = Script::in_turn(greeting.clone(), asks);
-            for replies in self.said(&script, *times)? {
+            for replies in self.said(&script, Circumstances::of(number), *times)? {
                 let end = replies.end_of(0);
                 let end = end.map(|(n, end)| (script.asked_by(n), end));
                 answers.ended = answers.ended.or(end);
@@ -343,8 +344,13 @@ impl Pupil<'_> {
         Ok(Some(answers))
     }
 
-    fn said(&self, script: &Script, times: usize) -> Result<Vec<Replies>, Error> {
-        said_again(self.server, script, self.settings, times)
+    fn said(
+        &self,
+        script: &Script,
+        circumstances: Circumstances,
+        times: usize,
+    ) -> Result<Vec<Replies>, Error> {
+        said_again(self.server, script, self.settings, (circumstances, times))
     }
 
     /// Whether the last of these exchanges can be made again on the same connection.
@@ -366,7 +372,7 @@ impl Pupil<'_> {
         let last = [ask(), ask()];
         let asks: Vec<Ask> = earlier.chain(last).collect();
         let script = Script::in_turn(greeting.cloned().map(expected), &asks);
-        let mut replies = self.said(&script, 1)?.into_iter();
+        let mut replies = self.said(&script, Circumstances::default(), 1)?.into_iter();
         let again = replies.all(|replies| {
             let heard = replies.in_order(&script).pop().unwrap_or_default();
             reply.matches(&heard) == Match::Full(heard.len())
@@ -436,6 +442,21 @@ fn described(
 
 fn one_line(error: &Error) -> String {
     error.to_string().replace('\n', " ")
+}
+
+/// The same error, with what the client says that the server has told it before, where that is seen: it is another one each time.
+fn with_what_was_said_back(error: Error, talks: &[Talk]) -> Error {
+    let Error::NotLearned(message) = error else {
+        return error;
+    };
+    let Some(SaidBack { token, told, said }) = SaidBack::of(talks) else {
+        return Error::NotLearned(message);
+    };
+    Error::NotLearned(format!(
+        "{message}\n  seen: the server says {token} in {told}, and the client says it again in {said}; a profile has no word for that. A \
+         scenario that is written by hand has: {{token:[^\\r\\n ]+}} in the place of that text where it is expected, and {{token}} where \
+         it is sent"
+    ))
 }
 
 fn not_answered(asks: &[Ask]) -> Error {

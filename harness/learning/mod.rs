@@ -3,6 +3,7 @@
 //!
 //! - `relay` stands between the two and writes down what each says; `watch` runs the client.
 //! - `script` is what a client has done, as steps that can be repeated; `replies` has what the server says to them.
+//! - `said_back` finds what the client has said that the server had told it.
 //! - `holes` finds what varies of it, and makes templates of the rest.
 //! - `learn` and `record` put this together; `written` is the file.
 
@@ -12,6 +13,7 @@ mod learn;
 mod record;
 mod relay;
 mod replies;
+mod said_back;
 mod script;
 mod tape;
 mod watch;

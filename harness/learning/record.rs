@@ -15,7 +15,7 @@ use crate::model::limits::STEP_WITHIN;
 use crate::model::literal::{Shown, shown};
 use crate::model::profile::Transport;
 use crate::model::scenario::{Line, Scenario, Step};
-use crate::runner::Settings;
+use crate::runner::{Circumstances, Settings};
 
 /// On so many servers, twice on each, the session is repeated to find out what varies.
 const REPEATS: &[usize] = &[2, 2];
@@ -94,9 +94,15 @@ pub(crate) fn record(pair: Pair<'_>, name: &str, tell: &dyn Fn(&str)) -> Result<
 
 fn repeated(server: &Target, script: &Script, settings: &Settings) -> Result<Vec<Replies>, Error> {
     let mut seen = Vec::new();
-    for times in REPEATS {
+    for (number, times) in REPEATS.iter().enumerate() {
         until_another_second()?;
-        seen.extend(said_again(server, script, settings, *times)?);
+        let circumstances = Circumstances::of(number);
+        seen.extend(said_again(
+            server,
+            script,
+            settings,
+            (circumstances, *times),
+        )?);
     }
     Ok(seen)
 }

@@ -70,7 +70,9 @@ pub(super) fn text(server: &Target, lesson: &Lesson, how: &str) -> String {
     let _ = writeln!(
         text,
         "\n# What a client says and what it gets for it. In a reply, {{any}} stands for any bytes, {{line}} for any without a \
-         newline,\n# and {{:REGEX}} for what a regular expression takes: that is what has varied when the same was said again.\n[profile]\ntransport = \"{}\"",
+         newline,\n# and {{:REGEX}} for what a regular expression takes: that is what has varied when the same was said again, on servers of another\n# \
+         process number, port, age and second. What is the same on this host each time, such as its name, versions and limits, stands as\n# \
+         it was.\n[profile]\ntransport = \"{}\"",
         lesson.over
     );
     if let Some(greeting) = &lesson.greeting {

@@ -97,6 +97,12 @@ impl Mistakes {
         self
     }
 
+    /// The same without some, of which there may be none left.
+    pub(crate) fn but_for(mut self, is_out: impl Fn(&Mistake) -> bool) -> Self {
+        self.all.retain(|mistake| !is_out(mistake));
+        self
+    }
+
     /// Each of them.
     pub fn all(&self) -> &[Mistake] {
         &self.all

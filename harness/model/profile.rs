@@ -2,15 +2,15 @@
 
 use crate::model::data::{Data, Source};
 use crate::model::error::Error;
-use crate::model::literal::{self, LiteralError};
+use crate::model::literal;
 use crate::model::server_action::Signal;
-use crate::model::spelling::{did_you_mean, toml_mistake};
+use crate::model::spelling::{did_you_mean, meant_in, toml_mistake};
 use crate::model::template::Template;
 use crate::model::text_file::Kind;
+use crate::model::toml_mistake::{Mistake, text_or_table};
 use crate::model::unasked::Unasked;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::fmt;
-use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 use toml::Spanned;
@@ -549,21 +549,28 @@ pub(crate) struct RawPromises {
     stop: Option<RawStop>,
 }
 
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "most-connections is \"unlimited\" or a table of in-all, an-address, refused (waits or closed), text and drops \
-                 (all, some or oldest)"
-)]
 enum RawMost {
-    Word(MostWord),
+    Unlimited,
     Limit(RawLimit),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum MostWord {
-    Unlimited,
+impl<'de> Deserialize<'de> for RawMost {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let expecting = "most-connections as \"unlimited\" or a table of in-all, an-address, refused (waits or closed), text and drops \
+                         (all, some or oldest)";
+        text_or_table(from, expecting, unlimited, Self::Limit)
+    }
+}
+
+fn unlimited(word: &str) -> Result<RawMost, String> {
+    const WORD: &str = "unlimited";
+    match word {
+        WORD => Ok(RawMost::Unlimited),
+        other => Err(format!(
+            "`{other}` is no number of connections; write \"{WORD}\", or a table such as {{ in-all = 100, refused = \"closed\" }}{}",
+            did_you_mean(other, [WORD])
+        )),
+    }
 }
 
 #[derive(Deserialize)]
@@ -584,14 +591,17 @@ enum RefusedWord {
     Closed,
 }
 
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "longest is a size, such as \"64KiB\", or a table of size, refused (closed, answered, cut or dropped) and text"
-)]
 enum RawLongest {
     Size(String),
     Refusing(RawTooLong),
+}
+
+impl<'de> Deserialize<'de> for RawLongest {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let expecting = "longest as a size, such as \"64KiB\", or a table of size, refused (closed, answered, cut or dropped) and text";
+        let size = |size: &str| Ok(Self::Size(size.to_owned()));
+        text_or_table(from, expecting, size, Self::Refusing)
+    }
 }
 
 #[derive(Deserialize)]
@@ -727,7 +737,8 @@ impl Profile {
             && raw.transport.is_some()
             && datagram != (model.framing == Framing::Datagram)
         {
-            return Err("framing = \"datagram\" goes with transport = \"udp\" or \"unix-datagram\", and with no other".to_owned().into());
+            let message = "framing = \"datagram\" goes with transport = \"udp\" or \"unix-datagram\", and with no other";
+            return Err(Mistake::of_value(&["framing"], message.to_owned()));
         }
         let promises = promises(raw.promises)?;
         let speech = agreed(speech, raw.transport, &promises)?;
@@ -746,13 +757,14 @@ impl Profile {
     /// As [`Profile::promising`], and for what is no promise.
     pub(crate) fn promising_also(self, text: &str) -> Result<Self, String> {
         self.promising(raw_promises(text)?)
+            .map_err(Mistake::message)
     }
 
     /// The same of a server that promises more than its protocol, or otherwise.
     ///
     /// # Errors
     /// A promise is malformed, or contradicts what is known of the conversation.
-    pub(crate) fn promising(self, raw: RawPromises) -> Result<Self, String> {
+    pub(crate) fn promising(self, raw: RawPromises) -> Result<Self, Mistake> {
         let promises = promises(raw)?.over(self.promises);
         let speech = agreed(self.speech, self.transport, &promises)?;
         Ok(Self {
@@ -852,17 +864,20 @@ impl Profile {
 const MOST_EXCHANGES: usize = 1_000;
 
 fn speech(raw: &RawProfile, file: &str) -> Result<Speech, Mistake> {
-    let wrong = |message: &str| Err(message.to_owned().into());
+    let wrong = |key: &str, message: &str| Err(Mistake::of_value(&[key], message.to_owned()));
     if raw.exchange.len() > MOST_EXCHANGES {
-        return Err(format!("write {MOST_EXCHANGES} [[exchange]] at most").into());
+        let message = format!("write {MOST_EXCHANGES} [[exchange]] at most");
+        return Err(Mistake::of_value(&["exchange"], message));
     }
     match (raw.model, raw.exchange.as_slice(), raw.framing) {
-        (Some(_), [_, ..], _) => wrong("model and [[exchange]] exclude each other"),
+        (Some(_), [_, ..], _) => wrong("model", "model and [[exchange]] exclude each other"),
         (Some(_), [], _) if raw.greeting.is_some() || raw.speaks_first => {
-            wrong("a server with a model does not speak first; describe it by [[exchange]]")
+            let message = "a server with a model does not speak first; describe it by [[exchange]]";
+            wrong("model", message)
         }
         (Some(_), [], None) => {
-            wrong("a model needs framing = \"stream\", \"line\" or \"datagram\"")
+            let message = "a model needs framing = \"stream\", \"line\" or \"datagram\"";
+            wrong("model", message)
         }
         (Some(rule), [], Some(framing)) => Ok(Speech::Model(Model {
             rule,
@@ -871,7 +886,8 @@ fn speech(raw: &RawProfile, file: &str) -> Result<Speech, Mistake> {
             output_limit: None,
         })),
         (None, _, Some(_)) => {
-            wrong("framing needs a model = \"echo\", \"ascii-uppercase\" or \"discard\"")
+            let message = "framing needs a model = \"echo\", \"ascii-uppercase\" or \"discard\"";
+            wrong("framing", message)
         }
         (None, exchanges, None) => dialogue(raw, exchanges, file),
     }
@@ -907,13 +923,13 @@ fn dialogue(raw: &RawProfile, exchanges: &[RawExchange], file: &str) -> Result<S
             greeting = Some(reply);
         } else {
             let message = "only the first exchange may send nothing; it is the greeting";
-            return Err(format!("{}: {message}", named("send")).into());
+            let message = format!("{}: {message}", named("send"));
+            return Err(Mistake::of(&raw.send, message));
         }
     }
     if raw.speaks_first && greeting.is_none() {
-        return Err("speaks-first = true needs a greeting = '…'"
-            .to_owned()
-            .into());
+        let message = "speaks-first = true needs a greeting = '…'";
+        return Err(Mistake::of_value(&["speaks-first"], message.to_owned()));
     }
     if parsed.is_empty() && greeting.is_none() {
         return Ok(Speech::Unknown);
@@ -929,7 +945,7 @@ fn agreed(
     speech: Speech,
     transport: Option<Transport>,
     promises: &Promises,
-) -> Result<Speech, String> {
+) -> Result<Speech, Mistake> {
     agree(&speech, promises)?;
     if let Some(unasked) = &promises.unasked {
         agree_on_unasked(&speech, transport, unasked)?;
@@ -945,21 +961,18 @@ fn agreed(
 }
 
 /// Makes sure that what is promised of the longest request has a meaning.
-fn agree_on_longest(speech: &Speech, longest: &Longest) -> Result<(), String> {
+fn agree_on_longest(speech: &Speech, longest: &Longest) -> Result<(), Mistake> {
+    let wrong = |message: &str| Err(broken("longest", message));
     let Speech::Model(model) = speech else {
         // The requests of an exchange are as long as they are.
         return Ok(());
     };
     match (model.framing, &longest.refused) {
-        (Framing::Stream, _) => Err(
-            "promises.longest: a stream has no requests that could be too long; it goes with framing = \"line\" or \
-             \"datagram\""
-                .to_owned(),
+        (Framing::Stream, _) => wrong(
+            "a stream has no requests that could be too long; it goes with framing = \"line\" or \"datagram\"",
         ),
-        (Framing::Datagram, Some(TooLong::Closed(_))) => Err(
-            "promises.longest: a datagram has no connection that could be closed; refused is \"answered\", \"cut\" or \
-             \"dropped\""
-                .to_owned(),
+        (Framing::Datagram, Some(TooLong::Closed(_))) => wrong(
+            "a datagram has no connection that could be closed; refused is \"answered\", \"cut\" or \"dropped\"",
         ),
         (Framing::Line | Framing::Datagram, _) => Ok(()),
     }
@@ -970,19 +983,21 @@ fn agree_on_unasked(
     speech: &Speech,
     transport: Option<Transport>,
     unasked: &Unasked,
-) -> Result<(), String> {
+) -> Result<(), Mistake> {
     if unasked.texts().is_empty() {
         return Ok(());
     }
     let is_of_datagrams =
         matches!(speech, Speech::Model(model) if model.framing == Framing::Datagram);
     if is_of_datagrams || transport.is_some_and(Transport::is_datagram) {
-        return Err("promises.unasked: it is of connections, which datagrams have not".to_owned());
+        return Err(broken(
+            "unasked",
+            "it is of connections, which datagrams have not",
+        ));
     }
     let mut texts = unasked.texts().iter();
-    texts.try_for_each(|text| {
-        may_be_unasked(text, speech).map_err(|error| format!("promises.unasked: {error}"))
-    })
+    texts
+        .try_for_each(|text| may_be_unasked(text, speech).map_err(|error| broken("unasked", error)))
 }
 
 /// Makes sure that a text which may be said at any time is not said all the time.
@@ -1042,8 +1057,12 @@ fn may_be_unasked_beside(text: &Template, model: &Model) -> Result<(), String> {
 }
 
 /// Makes sure that what is promised of waiting output has a meaning.
-fn agree_on_output(speech: &Speech, limit: usize, longest: Option<&Longest>) -> Result<(), String> {
-    let wrong = |message: &str| Err(format!("promises.output-limit: {message}"));
+fn agree_on_output(
+    speech: &Speech,
+    limit: usize,
+    longest: Option<&Longest>,
+) -> Result<(), Mistake> {
+    let wrong = |message: &str| Err(broken("output-limit", message));
     match speech {
         Speech::Model(model) if model.framing == Framing::Datagram => {
             wrong("a datagram has no connection that could be ended")
@@ -1056,7 +1075,7 @@ fn agree_on_output(speech: &Speech, limit: usize, longest: Option<&Longest>) -> 
 }
 
 /// Makes sure that no promise contradicts what is known of the conversation.
-fn agree(speech: &Speech, promises: &Promises) -> Result<(), String> {
+fn agree(speech: &Speech, promises: &Promises) -> Result<(), Mistake> {
     if let Some(limit) = promises.output_limit {
         agree_on_output(speech, limit, promises.longest.as_ref())?;
     }
@@ -1066,96 +1085,21 @@ fn agree(speech: &Speech, promises: &Promises) -> Result<(), String> {
     let exchanges = match speech {
         Speech::Dialogue { exchanges, .. } => exchanges,
         Speech::Model(_) if promises.pipelining == Some(Pipelining::Forbidden) => {
-            return Err("a model answers any payload, so that pipelining is not forbidden; describe the server by \
-                        [[exchange]]"
-                .to_owned());
+            return Err(broken(
+                "pipelining",
+                "a model answers any payload, so that pipelining is not forbidden; describe the server by [[exchange]]",
+            ));
         }
         Speech::Unknown | Speech::Model(_) => return Ok(()),
     };
     let is_opening = exchanges.last().is_some_and(Exchange::is_opening);
     match is_opening && promises.pipelining == Some(Pipelining::Answers) {
-        true => Err(
-            "the last exchange is made once a connection, so that it cannot be pipelined; \
-                     add the exchange that follows it, or leave out pipelining"
-                .to_owned(),
-        ),
+        true => Err(broken(
+            "pipelining",
+            "the last exchange is made once a connection, so that it cannot be pipelined; add the exchange that follows it, or \
+             leave out pipelining",
+        )),
         false => Ok(()),
-    }
-}
-
-/// What is wrong with a profile, and where in its file, where that can be told.
-pub(crate) struct Mistake {
-    place: Option<Range<usize>>,
-    message: String,
-}
-
-impl From<String> for Mistake {
-    fn from(message: String) -> Self {
-        Self {
-            place: None,
-            message,
-        }
-    }
-}
-
-impl Mistake {
-    /// A mistake that is the whole of a quoted text.
-    pub(crate) fn of(quoted: &Spanned<String>, message: String) -> Self {
-        Self::at(quoted.span(), message)
-    }
-
-    /// A mistake in these bytes of the file.
-    pub(crate) fn at(place: Range<usize>, message: String) -> Self {
-        Self {
-            place: Some(place),
-            message,
-        }
-    }
-
-    /// A mistake in a quoted text, which stands at this many of its bytes.
-    fn inside(quoted: &Spanned<String>, file: &str, key: &str, error: &LiteralError) -> Self {
-        let span = quoted.span();
-        let token = &file[span.clone()];
-        let quotes = match token {
-            _ if token.starts_with("\'\'\'") => 3,
-            _ => 1,
-        };
-        // Where the file has escapes of its own, the places in it are others than those in the text.
-        let is_plain = token.starts_with('\'') || !token.contains('\\');
-        let length = match quoted.get_ref().get(error.offset..) {
-            Some(rest) if rest.starts_with('{') => rest.find('}').map_or(1, |end| end + 1),
-            _ => 1,
-        };
-        let start = span.start + quotes + error.offset;
-        Self {
-            place: Some(if is_plain {
-                start..start + length
-            } else {
-                span
-            }),
-            message: format!("{key}: {error}"),
-        }
-    }
-
-    /// The message with the line of the file, and a caret under the place.
-    pub(crate) fn shown(&self, file: &str) -> String {
-        let Some(place) = &self.place else {
-            return self.message.clone();
-        };
-        let before = &file[..place.start];
-        let number = before.matches('\n').count() + 1;
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = file[start..].lines().next().unwrap_or_default();
-        let column = file[start..place.start].chars().count();
-        let carets = file[place.clone()].chars().count().max(1);
-        let margin = " ".repeat(number.to_string().len());
-        format!(
-            "TOML parse error at line {number}, column {}\n{margin} |\n{number} | {line}\n{margin} | {}{}\n{}",
-            column + 1,
-            " ".repeat(column),
-            "^".repeat(carets),
-            self.message
-        )
     }
 }
 
@@ -1165,26 +1109,34 @@ impl Promises {
     /// # Errors
     /// What is wrong, in one line.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        promises(raw_promises(text)?)
+        promises(raw_promises(text)?).map_err(Mistake::message)
     }
 }
 
 fn raw_promises(text: &str) -> Result<RawPromises, String> {
-    toml::from_str(text).map_err(|error| error.message().replace('\n', "; "))
+    toml::from_str(text).map_err(|error| {
+        let message = error.message().replace('\n', "; ");
+        format!("{message}{}", meant_in(error.message()))
+    })
 }
 
-fn promises(raw: RawPromises) -> Result<Promises, String> {
+/// A promise that cannot be meant, by the keys that lead to it.
+fn broken(key: &str, message: impl fmt::Display) -> Mistake {
+    let way: Vec<&str> = std::iter::once("promises").chain(key.split('.')).collect();
+    Mistake::of_value(&way, format!("promises.{key}: {message}"))
+}
+
+fn promises(raw: RawPromises) -> Result<Promises, Mistake> {
     let idle_timeout = match raw.idle_timeout.as_deref() {
         None => None,
         Some("none") => Some(IdleTimeout::Never),
-        Some(text) => Some(IdleTimeout::After(
-            literal::wait(text)
-                .map_err(|error| format!("promises.idle-timeout: {error}, or \"none\""))?,
-        )),
+        Some(text) => Some(IdleTimeout::After(literal::wait(text).map_err(
+            |error| broken("idle-timeout", format!("{error}, or \"none\"")),
+        )?)),
     };
     let time = |key: &str, text: Option<String>| {
         let time = text.as_deref().map(literal::wait).transpose();
-        time.map_err(|error| format!("promises.{key}: {error}"))
+        time.map_err(|error| broken(key, error))
     };
     Ok(Promises {
         serves: raw.serves,
@@ -1213,18 +1165,18 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
 /// More than any host has descriptors for, or its kernel room in a queue.
 const MOST_COUNTED: u32 = 1_000_000;
 
-fn counted(key: &str, count: u32) -> Result<u32, String> {
+fn counted(key: &str, count: u32) -> Result<u32, Mistake> {
     match count > MOST_COUNTED {
-        true => Err(format!("promises.{key}: write {MOST_COUNTED} at most")),
+        true => Err(broken(key, format!("write {MOST_COUNTED} at most"))),
         false => Ok(count),
     }
 }
 
-fn most_connections(raw: RawMost) -> Result<MostConnections, String> {
+fn most_connections(raw: RawMost) -> Result<MostConnections, Mistake> {
     let RawMost::Limit(raw) = raw else {
         return Ok(MostConnections::Unlimited);
     };
-    let wrong = |message: &str| Err(format!("promises.most-connections: {message}"));
+    let wrong = |message: &str| Err(broken("most-connections", message));
     let mut limits = raw.in_all.iter().chain(&raw.an_address);
     if limits.clone().next().is_none() || limits.any(|limit| *limit == 0) {
         return wrong("write in-all or an-address, a number above nought");
@@ -1241,9 +1193,7 @@ fn most_connections(raw: RawMost) -> Result<MostConnections, String> {
         (RefusedWord::Closed, text) => {
             let text = text.map(|text| Template::parse_with_an_end(&text));
             let text = text.transpose();
-            Refused::Closed(
-                text.map_err(|error| format!("promises.most-connections.text: {error}"))?,
-            )
+            Refused::Closed(text.map_err(|error| broken("most-connections.text", error))?)
         }
     };
     Ok(MostConnections::Limit {
@@ -1257,19 +1207,19 @@ fn most_connections(raw: RawMost) -> Result<MostConnections, String> {
 /// A request of one byte, such as a line without a word, asks for nothing.
 const SHORTEST_LONGEST: usize = 2;
 
-fn longest(raw: RawLongest) -> Result<Longest, String> {
-    let wrong = |message: &str| Err(format!("promises.longest: {message}"));
+fn longest(raw: RawLongest) -> Result<Longest, Mistake> {
+    let wrong = |message: &str| Err(broken("longest", message));
     let (size, refused, text) = match raw {
         RawLongest::Size(size) => (size, None, None),
         RawLongest::Refusing(raw) => (raw.size, raw.refused, raw.text),
     };
-    let bytes = literal::size(&size).map_err(|error| format!("promises.longest: {error}"))?;
+    let bytes = literal::size(&size).map_err(|error| broken("longest", error))?;
     if bytes < SHORTEST_LONGEST {
         return wrong("write a size of 2B or more");
     }
     let text = text.map(|text| Template::parse_with_an_end(&text));
     let text = text.transpose();
-    let text = text.map_err(|error| format!("promises.longest.text: {error}"))?;
+    let text = text.map_err(|error| broken("longest.text", error))?;
     let refused = match (refused, text) {
         (Some(TooLongWord::Closed), text) => Some(TooLong::Closed(text)),
         (Some(TooLongWord::Answered), Some(text)) => Some(TooLong::Answered(text)),
@@ -1287,39 +1237,48 @@ fn longest(raw: RawLongest) -> Result<Longest, String> {
 /// All of them are looked for in whatever comes.
 const MOST_UNASKED: usize = 100;
 
-fn unasked(texts: &[String]) -> Result<Unasked, String> {
+fn unasked(texts: &[String]) -> Result<Unasked, Mistake> {
     if texts.len() > MOST_UNASKED {
-        return Err(format!(
-            "promises.unasked: write {MOST_UNASKED} texts at most"
+        return Err(broken(
+            "unasked",
+            format!("write {MOST_UNASKED} texts at most"),
         ));
     }
-    let texts = texts.iter().map(|text| Template::parse_with_an_end(text));
-    texts
-        .collect::<Result<_, _>>()
-        .map_err(|error| format!("promises.unasked: {error}"))
+    let texts = texts.iter().enumerate().map(|(number, text)| {
+        let text = Template::parse_with_an_end(text);
+        text.map_err(|error| {
+            let number = number.to_string();
+            let way = ["promises", "unasked", number.as_str()];
+            Mistake::of_value(&way, format!("promises.unasked: {error}"))
+        })
+    });
+    texts.collect()
 }
 
 /// A client may have asked for half of it, which has to be a request.
 const SMALLEST_OUTPUT_LIMIT: usize = 128;
 
-fn output_limit(size: String) -> Result<usize, String> {
-    let bytes = literal::size(&size).map_err(|error| format!("promises.output-limit: {error}"))?;
+fn output_limit(size: String) -> Result<usize, Mistake> {
+    let bytes = literal::size(&size).map_err(|error| broken("output-limit", error))?;
     match bytes < SMALLEST_OUTPUT_LIMIT {
-        true => Err("promises.output-limit: write a size of 128B or more".to_owned()),
+        true => Err(broken("output-limit", "write a size of 128B or more")),
         false => Ok(bytes),
     }
 }
 
-fn stop(raw: RawStop) -> Result<Stop, String> {
+fn stop(raw: RawStop) -> Result<Stop, Mistake> {
     let time = |key: &str, text: &Option<String>| {
         let time = text.as_deref().map(literal::wait).transpose();
-        time.map_err(|error| format!("promises.stop.{key}: {error}"))
+        time.map_err(|error| broken(&format!("stop.{key}"), error))
     };
     let drain = time("drain", &raw.drain)?;
     let sessions = match (raw.sessions, drain) {
         (Some(SessionsWord::WaitedFor), drain) => Some(Sessions::WaitedFor { drain }),
         (_, Some(_)) => {
-            return Err("promises.stop.drain goes with sessions = \"waited-for\"".to_owned());
+            return Err(broken(
+                "stop.drain",
+                "it goes with sessions = \"waited-for\"",
+            ));
         }
         (Some(SessionsWord::Closed), None) => Some(Sessions::Closed),
         (Some(SessionsWord::Kept), None) => Some(Sessions::Kept),
@@ -1532,7 +1491,7 @@ mod tests {
         wrong("tcp", "stream", "\"1KiB\"", "a stream has no requests");
         wrong("tcp", "line", "\"1B\"", "2B or more");
         wrong("tcp", "line", "\"64\"", "a size with its unit");
-        wrong("tcp", "line", "64", "longest is a size");
+        wrong("tcp", "line", "64", "expected longest as a size");
         let refused = |how: &str| format!("{{ size = \"1KiB\", {how} }}");
         wrong(
             "tcp",

@@ -10,8 +10,19 @@ const LONGEST: usize = 40;
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word: String = word.to_lowercase().chars().take(LONGEST).collect();
     let letters = word.chars().count();
+    // Signals have their short names here, which are the long ones in C.
+    let short = word.strip_prefix("sig");
     let known = known.into_iter();
-    let distances = known.map(|known| (osa_distance(&word, &known.to_lowercase()), known));
+    let distances = known.map(|known| {
+        let small = known.to_lowercase();
+        let is_short = short == Some(small.as_str());
+        let distance = if is_short {
+            0
+        } else {
+            osa_distance(&word, &small)
+        };
+        (distance, known)
+    });
     let (distance, nearest) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= 1 + letters / 4 && distance < letters).then_some(nearest)
 }
@@ -76,6 +87,7 @@ mod tests {
         assert_eq!(nearest("RESET", known), Some("reset"));
         assert_eq!(nearest("unplug", known), None);
         assert_eq!(nearest("", known), None);
+        assert_eq!(nearest("SIGTERM", ["KILL", "TERM"]), Some("TERM"));
     }
 
     #[test]

@@ -610,6 +610,7 @@ mod tests {
             reason: "see issue 7".to_owned(),
             until: until.map(|until| until.parse().unwrap()),
             sometimes: false,
+            line: String::new(),
         };
         let over = CheckResult {
             known_once: Some(listed(Some("2020-02-01"))),

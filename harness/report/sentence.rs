@@ -53,6 +53,12 @@ impl fmt::Display for Cause {
             Self::EndedBySignal { signal, exit, step } => {
                 write!(f, "the server {exit} when it was sent SIG{signal}: {step}")
             }
+            Self::Interrupted { step } => write!(
+                f,
+                "{step}: nothing had reached the server since but SIGSTOP and SIGCONT, after which calls such as epoll_wait, and recv with \
+                 a time-out, fail with EINTR; that is no reason to end anything, and they are to be made again (signal(7), \
+                 \"Interruption of system calls and library functions by stop signals\")"
+            ),
             Self::StepFailed {
                 client,
                 expected,
@@ -362,8 +368,8 @@ impl fmt::Display for Doubt {
             ),
             Self::MayBeTooLate { waited, lost } => write!(
                 f,
-                "what was waited for came after {}, when its time was over; for {} of that the server, or what stands behind it, was ready \
-                 and got no processor, or waited for the disk",
+                "what was waited for came after {}, when its time was over; for {} of that the server, what stands behind it, or the \
+                 harness was ready and got no processor, or waited for the disk",
                 Measured(*waited),
                 Measured(*lost)
             ),

@@ -151,7 +151,8 @@ pub(super) fn pair(cause: &Cause) -> Option<(String, String)> {
         }
         Cause::NotServed { step }
         | Cause::Disturbed { step }
-        | Cause::EndedBySignal { step, .. } => pair(step),
+        | Cause::EndedBySignal { step, .. }
+        | Cause::Interrupted { step } => pair(step),
         _ => None,
     }
 }

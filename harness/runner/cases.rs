@@ -15,13 +15,13 @@ use super::saved::make_folder;
 use super::scenario_files::{prefix_below, scenario_files};
 use super::selection::part_of;
 use super::settings::Settings;
-use crate::drill::{Backend, Case, DrillFile, DrillText, Origin};
+use crate::drill::{Backend, Case, Diagnostic, DrillFile, DrillText, Origin};
 use crate::foreign::LINE;
 use crate::judge::{Doubt, Skip, Verdict};
 use crate::launch::lab::Lab;
 use crate::launch::{Project, Target};
 use crate::model::error::Error;
-use crate::model::mistake::Mistakes;
+use crate::model::mistake::{Mistake, Mistakes};
 use crate::model::scenario::Scenario;
 use crate::model::spent::Spent;
 use crate::reference;
@@ -146,7 +146,10 @@ pub(crate) fn with_all_mistakes(
             Ok(more) => cases.extend(more),
             Err(Error::Scenario(more)) => {
                 mistakes = Some(match mistakes {
-                    Some(before) => before.and(more),
+                    Some(before) => {
+                        let untold = more.but_for(|mistake| is_told(&before, mistake));
+                        before.and(untold)
+                    }
                     None => more,
                 });
             }
@@ -154,6 +157,17 @@ pub(crate) fn with_all_mistakes(
         }
     }
     mistakes.map_or(Ok(cases), |mistakes| Err(Error::Scenario(mistakes)))
+}
+
+/// Whether a mistake is among these: files that include the same one have its mistakes in common, by whatever way they go to it.
+fn is_told(told: &Mistakes, mistake: &Mistake) -> bool {
+    let real = |mistake: &Mistake| Path::new(&mistake.file).canonicalize().ok();
+    let is_same = |other: &Mistake| {
+        let place = |mistake: &Mistake| (mistake.line, mistake.column, mistake.message.clone());
+        let has_file = other.file == mistake.file || real(other) == real(mistake);
+        place(other) == place(mistake) && has_file
+    };
+    told.all().iter().any(is_same)
 }
 
 /// A target file in the place of a scenario file: each of its lines would be a mistake.
@@ -178,7 +192,8 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
     }
     let mut target = match (&given.target, &file.server) {
         (Some(target), _) => target.clone(),
-        (None, Some(name)) => target_of_file(name, path, given)?,
+        (None, Some(name)) => target_of_file(name, path, given)
+            .map_err(|error| in_its_line(&text, ("server:", name), "server", error))?,
         (None, None) => {
             return Err(Error::Usage(format!(
                 "{}: no server; write `server: NAME_OR_FILE` at its top, or give an --address or a command after `--`",
@@ -188,13 +203,27 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
     };
     match (&given.speaks, &file.speaks) {
         (Some(speaks), _) => target.profile = given.project.profile(speaks)?,
-        (None, Some(speaks)) if !target.profile.has_dialogue() => {
-            target.profile = given.project.profile(speaks)?;
+        (None, Some(speaks)) => {
+            let is_needed = !target.profile.has_dialogue();
+            // A file may lie elsewhere, and nobody needs it; a name is a slip wherever it stands.
+            if is_needed || !speaks.contains(['/', '.']) {
+                let found = given.project.profile(speaks);
+                let found = found
+                    .map_err(|error| in_its_line(&text, ("speaks:", speaks), "speaks", error))?;
+                target.profile = if is_needed { found } else { target.profile };
+            }
         }
-        (None, _) => {}
+        (None, None) => {}
     }
-    for backend in file.all_backends() {
-        target = with_backend(target, backend, path, given)?;
+    let of_others = file.beside.backends.len();
+    for (number, backend) in file.all_backends().enumerate() {
+        let (setting, way) = (
+            format!("backend: {}", backend.name),
+            format!("backends[{}].server", number.saturating_sub(of_others)),
+        );
+        let said = backend.server.as_deref().unwrap_or_default();
+        target = with_backend(target, backend, path, given)
+            .map_err(|error| in_its_line(&text, (&setting, said), &way, error))?;
     }
     // What the server is reached over says whether connections end with it.
     let file = match target.profile.transport {
@@ -212,7 +241,7 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
             line: case.line,
             tags: terms.tags,
             known: terms.expected.map(|expected| expected.reason),
-            target: promising(&target, &terms.promises, path)?,
+            target: promising(&target, &terms.promises, &text)?,
             promises: terms.promises,
             backends: Arc::clone(&backends),
             included: Arc::clone(&included),
@@ -222,14 +251,28 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
     file.cases.iter().map(run).collect()
 }
 
+/// What is wrong with a name, in the line of the file that says it.
+fn in_its_line(text: &DrillText, said: (&str, &str), way: &str, error: Error) -> Error {
+    let Error::Unknown { kind, name, hint } = &error else {
+        return error;
+    };
+    let title = format!("there is no {kind} `{}`", LINE.text(name));
+    let mistake = Diagnostic::unknown_name(&title, hint);
+    text.mistake_in(said, way, mistake).unwrap_or(error)
+}
+
 /// The target with these promises beside those of its profile.
-fn promising(target: &Target, promises: &[String], file: &Path) -> Result<Target, Error> {
+fn promising(target: &Target, promises: &[String], text: &DrillText) -> Result<Target, Error> {
     let mut target = target.clone();
-    for text in promises {
-        let profile = target.profile.promising_also(text);
-        target.profile = profile.map_err(|error| Error::Malformed {
-            file: file.display().to_string(),
-            message: format!("promise: {text}: {error}"),
+    for said in promises {
+        let profile = target.profile.promising_also(said);
+        target.profile = profile.map_err(|error| {
+            let mistake = Diagnostic::new(0..0, error.as_str());
+            let placed = text.mistake_in(("promise:", said), "", mistake);
+            placed.unwrap_or_else(|| Error::Malformed {
+                file: text.name().to_owned(),
+                message: format!("promise: {said}: {error}"),
+            })
         })?;
     }
     Ok(target)

@@ -1,11 +1,13 @@
 //! Which checks are chosen.
 
 use super::settings::Settings;
+use crate::checks;
 use crate::checks::observations::OBSERVATIONS;
-use crate::launch::Target;
+use crate::launch::{Known, Target};
 use crate::model::check::Check;
 use crate::model::error::Error;
-use crate::model::spelling::did_you_mean;
+use crate::model::spelling::nearest;
+use std::collections::BTreeSet;
 
 /// The checks of a table that a run is to try, in its order.
 pub(crate) fn selected(
@@ -63,32 +65,65 @@ fn refuse_misspelt(
     table: &[&'static Check],
     settings: &Settings,
 ) -> Result<(), Error> {
-    let names_check = |glob: &str| table.iter().any(|check| glob_matches(glob, check.id));
-    let names_observation = |glob: &str| {
-        let mut ids = OBSERVATIONS.iter().filter_map(|row| row.id);
-        ids.any(|id| glob_matches(glob, id))
-    };
-    let list = |glob: &str| {
-        let near = did_you_mean(glob, table.iter().map(|check| check.id));
-        format!("`sockdrill list checks` names them{near}")
-    };
-    if let Some(glob) = settings.only.iter().find(|glob| !names_check(glob)) {
+    if let Some(glob) = settings.only.iter().find(|glob| !names_check(table, glob)) {
         return Err(Error::NothingSelected(match names_observation(glob) {
             true => format!("--only {glob} names what is observed without --only and never judged"),
-            false => format!("no check matches --only {glob}; {}", list(glob)),
+            false => format!("no check matches --only {glob}; {}", listed(table, glob)),
         }));
     }
-    let skips = settings.skip.iter().map(|glob| (glob, "--skip"));
-    let known = target.known.iter().map(|known| (&known.check, "[[known]]"));
-    let mut globs = skips.chain(known);
-    match globs.find(|(glob, _)| !names_check(glob) && !names_observation(glob)) {
-        Some((glob, place)) => Err(Error::Unknown {
+    let is_unknown = |glob: &str| !names_check(table, glob) && !names_observation(glob);
+    if let Some(known) = target.known.iter().find(|known| is_unknown(&known.check)) {
+        return Err(unknown_failure(target, table, known));
+    }
+    match settings.skip.iter().find(|glob| is_unknown(glob)) {
+        Some(glob) => Err(Error::Unknown {
             kind: "check",
             name: glob.clone(),
-            hint: format!(", which {place} names; {}", list(glob)),
+            hint: format!(", which --skip names; {}", listed(table, glob)),
         }),
         None => Ok(()),
     }
+}
+
+/// Says so of a known failure of a check that there is not, in the file that has it.
+fn unknown_failure(target: &Target, table: &[&'static Check], known: &Known) -> Error {
+    let file = target.project.as_ref().or(target.file.as_ref());
+    let (glob, line) = (&known.check, &known.line);
+    let list = listed(table, glob);
+    Error::Malformed {
+        file: file.map_or_else(|| target.name.clone(), |file| file.display().to_string()),
+        message: format!("{line}there is no check `{glob}`, which [[known]] names; {list}"),
+    }
+}
+
+/// What is wrong with a glob that names no check, and nothing that is observed either.
+pub(crate) fn unknown_check(glob: &str) -> Option<String> {
+    let table = checks::all();
+    let is_known = names_check(&table, glob) || names_observation(glob);
+    (!is_known).then(|| format!("there is no check `{glob}`; {}", listed(&table, glob)))
+}
+
+fn names_check(table: &[&'static Check], glob: &str) -> bool {
+    table.iter().any(|check| glob_matches(glob, check.id))
+}
+
+fn names_observation(glob: &str) -> bool {
+    let mut ids = OBSERVATIONS.iter().filter_map(|row| row.id);
+    ids.any(|id| glob_matches(glob, id))
+}
+
+/// Where all of them are named, and which was most likely meant: one of them, a family, or all of a family.
+fn listed(table: &[&'static Check], glob: &str) -> String {
+    let family = |check: &&'static Check| check.id.split('/').next().unwrap_or_default();
+    let families: BTreeSet<&str> = table.iter().map(family).collect();
+    let (begin, rest) = glob.split_once('/').unwrap_or((glob, ""));
+    let near = match rest.contains('*') || rest.is_empty() {
+        true => nearest(begin, families).map(|family| glob.replacen(begin, family, 1)),
+        false => nearest(glob, table.iter().map(|check| check.id)).map(str::to_owned),
+    };
+    let near = near.filter(|near| names_check(table, near));
+    let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    format!("`sockdrill list checks` names them{near}")
 }
 
 /// Matches a glob in which `*` stands for any text; a family's name stands for all of it.

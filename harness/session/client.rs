@@ -571,6 +571,17 @@ impl Client {
             })
     }
 
+    /// Whether something has come that it is free to read and has not come to read yet.
+    pub(crate) fn is_behind_with_reading(&self) -> bool {
+        let link = self.link.as_ref().filter(|link| !link.is_paced);
+        let link = link.filter(|link| link.mode.now.get() == ReadMode::Free);
+        let mut client_states = self.recorder.client_states();
+        let state = client_states.of(self.id);
+        link.is_some_and(|link| {
+            state.is_connected() && state.ended().is_none() && is_readable(link)
+        })
+    }
+
     /// How many bytes have come to the server and wait to be read by it.
     pub(crate) fn unread_bytes(&self) -> u64 {
         let Some(link) = &self.link else {

@@ -68,8 +68,10 @@ struct Waiting {
     another_tried: bool,
     /// Somebody has written how long, and has not got all of it.
     has_limit: bool,
-    /// That time is over, and was not all the server's.
+    /// That time is over, and was not all the server's, or what came in it was not taken yet.
     in_grace: bool,
+    /// How late we were to see that the time was over, where something had come meanwhile.
+    we_were_late: Option<Duration>,
 }
 
 impl Waiting {
@@ -98,6 +100,7 @@ impl Waiting {
             another_tried: false,
             has_limit: within.is_some(),
             in_grace: false,
+            we_were_late: None,
         }
     }
 
@@ -288,6 +291,10 @@ impl Session<'_> {
         if waiting.way != Wait::Kernel {
             look.reset();
         }
+        if waiting.has_limit {
+            // What the server cannot use of its time counts from the beginning.
+            waiting.before = Some(self.observer.fresh_look());
+        }
         let id = client.id();
         let facts = self.observer.recorder.waiting_for(id);
         loop {
@@ -307,6 +314,9 @@ impl Session<'_> {
                 biased;
                 () = next_fact => None,
                 () = tokio::time::sleep_until(waiting.deadline) => {
+                    if takes_first_what_came(client, &mut waiting) {
+                        continue;
+                    }
                     let is_first = !std::mem::replace(&mut waiting.another_tried, true);
                     // Every client of a crowd has room for what it waits in; few come to this.
                     match is_first && Box::pin(self.hopes_in_vain(client, what)).await {
@@ -376,7 +386,7 @@ impl Session<'_> {
         }
         if self.keeps_its_time(waiting, waited) {
             waiting.in_grace |= waiting.has_limit;
-            waiting.deadline += LOOK_ASIDE;
+            waiting.deadline = tokio::time::Instant::now() + self.observer.between_looks();
             return None;
         }
         self.observer.record_ran_since(waiting.before);
@@ -396,7 +406,9 @@ impl Session<'_> {
 
     fn note_grace(&self, waiting: &Waiting) {
         if let Some(before) = waiting.before.filter(|_| waiting.in_grace) {
-            self.observer.record_grace(&before, waiting.asked.elapsed());
+            let we_were_late = waiting.we_were_late.unwrap_or_default();
+            let waited = waiting.asked.elapsed();
+            self.observer.record_grace(&before, waited, we_were_late);
         }
     }
 
@@ -589,6 +601,19 @@ impl Session<'_> {
             is_for_one && server.transport().is_datagram() && server.exit() == Some(Exit::Status(0))
         })
     }
+}
+
+/// Whether something has come that nobody of ours has read when the time is over: on a loaded host it may have come in time, and is
+/// taken before anybody is blamed. What stays away is another matter.
+fn takes_first_what_came(client: &Client, waiting: &mut Waiting) -> bool {
+    let must_come = waiting.way != Wait::Absence;
+    if !must_come || waiting.we_were_late.is_some() || !client.is_behind_with_reading() {
+        return false;
+    }
+    waiting.we_were_late = Some(waiting.deadline.elapsed());
+    waiting.in_grace |= waiting.has_limit;
+    waiting.deadline = tokio::time::Instant::now() + LOOK_ASIDE;
+    true
 }
 
 #[cfg(test)]

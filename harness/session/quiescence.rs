@@ -123,9 +123,12 @@ impl Observer {
     }
 
     /// Whether a server that has been waited for so long since a look could not use as much of it as would leave it less than its
-    /// limit: it was kept from running, for a processor or for the disk. Its time is not what a clock beside it shows.
+    /// limit: it was kept from running, for a processor or for the disk, or may just be. Its time is not what a clock beside it shows.
     pub(super) fn has_time_left(&self, before: &Poll, waited: Duration, limit: Duration) -> bool {
-        let lost = self.lost_since(before);
+        let now = self.fresh_look();
+        let own_times = now.own_time.into_iter().chain(now.own_time_behind);
+        let may_be_lost: Duration = own_times.map(|own_time| own_time.may_be_kept).sum();
+        let lost = self.lost_since(before) + may_be_lost;
         waited.saturating_sub(lost) < limit && waited < limit * PATIENCE_WITH_THE_STARVED
     }
 
@@ -139,9 +142,10 @@ impl Observer {
             + lost(now.own_time_behind.zip(before.own_time_behind))
     }
 
-    /// Writes down that what was waited for came when the time for it was over, and the server could not use all of that.
-    pub(super) fn record_grace(&self, before: &Poll, waited: Duration) {
-        let lost = self.lost_since(before);
+    /// Writes down that what was waited for came when the time for it was over, and the server could not use all of that, or that we
+    /// had come so much too late to know when it came.
+    pub(super) fn record_grace(&self, before: &Poll, waited: Duration, we_were_late: Duration) {
+        let lost = self.lost_since(before) + we_were_late;
         self.record_server(ServerEvent::Grace { waited, lost });
     }
 

@@ -356,7 +356,8 @@ impl Session<'_> {
             if self.observer.recorder.server_state().look(what) != Progress::Pending {
                 if in_grace && !looks_on {
                     let waited = asked.elapsed();
-                    self.observer.record_grace(&first_look, waited);
+                    self.observer
+                        .record_grace(&first_look, waited, Duration::ZERO);
                 }
                 return Ended::Done;
             }

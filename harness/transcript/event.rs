@@ -375,11 +375,12 @@ pub(crate) enum ServerEvent {
     Ran(Duration),
     /// The time that its threads were ready to run meanwhile, and others had the processors.
     Lacked(Duration),
-    /// What was waited for came when its time was over, of which its threads, or those behind it, were kept from running for this long.
+    /// What was waited for came when its time was over, of which its threads, those behind it, or the harness were kept from running
+    /// for this long.
     Grace {
         /// How long it was waited for.
         waited: Duration,
-        /// How much of that could not be used.
+        /// How much of that could not be used, or seen.
         lost: Duration,
     },
     /// How many files it has open, of how many, where its limit was lowered.
@@ -1235,7 +1236,7 @@ impl fmt::Display for ServerEvent {
             Self::Lacked(time) => write!(f, "waited {} for a processor meanwhile", Measured(*time)),
             Self::Grace { waited, lost } => write!(
                 f,
-                "was kept from running for {} of the {} until this",
+                "was kept from running, or the harness was, for {} of the {} until this",
                 Measured(*lost),
                 Measured(*waited)
             ),

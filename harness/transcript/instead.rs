@@ -160,6 +160,18 @@ pub(crate) enum Instead {
 }
 
 impl Instead {
+    /// Whether the server, or the connection, has ended.
+    pub(crate) fn is_an_end(&self) -> bool {
+        matches!(
+            self,
+            Self::EndedAfter { .. }
+                | Self::Ended(_)
+                | Self::EndedFirst(_)
+                | Self::EndedOtherwise(_)
+                | Self::Exited(_)
+        )
+    }
+
     /// Whether a client that was owed this was answered in other words: not with silence, nor with the beginning of what it
     /// was owed, nor with an end alone. Where a text begins with a hole, whatever comes may be words of another.
     pub(crate) fn is_another_answer(&self, owed: &Expectation) -> bool {

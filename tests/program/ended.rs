@@ -48,3 +48,31 @@ fn server_that_goes_into_the_background_is_told_how_it_is_drilled(
     let is_told = told.contains(reason) && !matches!(run.code, Some(1));
     run.demand(is_told, "it is a failure, or not told why");
 }
+
+/// Whoever takes EINTR for an end drops connections when nothing but SIGSTOP and SIGCONT has come: no half-close is to blame.
+#[test]
+fn server_that_ends_connections_when_it_is_interrupted_is_told_so() {
+    let run = |how: &str| {
+        sockdrill(&[
+            "check",
+            "--only",
+            "half-close/after-request",
+            "--speaks",
+            "uppercase",
+        ])
+        .args([
+            "--",
+            "python3",
+            "fixtures/external/ends_when_interrupted.py",
+            "{port}",
+            how,
+        ])
+        .reporting()
+        .run()
+    };
+    let broken = run("ends").code(1);
+    broken
+        .prints("nothing had reached the server since but SIGSTOP and SIGCONT")
+        .prints("fail with EINTR");
+    run("goes-on").code(0).prints("1 passed");
+}

@@ -158,6 +158,51 @@ fn file_that_includes_itself_is_told_so() {
 }
 
 #[test]
+fn mistakes_of_a_file_and_of_what_it_includes_are_told_at_once_and_each_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    write(
+        "login.drill",
+        "payload: hi hello * 2\n\nsetup\n  clients: alice[2\n\n  alice conect\n",
+    );
+    write("good.drill", "payload: bye \"bye\"\n");
+    let text = "server: echo\ninclude: login.drill\nwithin: 1 week\n\ncase a\n  clients: bob\n\n  \
+                alice sned \"x\"\n  bob connect\n  bob send hi cutt 1\n  carl close\n\ncase b\n  clients: bob\n\n  bob send \"x\"\n";
+    write("a.drill", text);
+    write(
+        "sub/b.drill",
+        "include: ../good.drill\ninclude: ../login.drill\n\ncase c\n  alice close now\n  dora send bye\n",
+    );
+    let mut run = sockdrill(&[
+        "run",
+        "a.drill",
+        "sub/b.drill",
+        "login.drill",
+        "--message-format",
+        "short",
+    ]);
+    run.command.current_dir(folder.path());
+    let told = run.run().code(2).stderr;
+    let places: Vec<_> = told
+        .lines()
+        .filter_map(|line| line.split(": error").next())
+        .collect();
+    let expected = [
+        "login.drill:1:13",
+        "login.drill:4:17",
+        "login.drill:6:9",
+        "a.drill:3:9",
+        "a.drill:8:9",
+        "a.drill:10:15",
+        "a.drill:11:3",
+        "sub/b.drill:5:15",
+        "sub/b.drill:6:3",
+    ];
+    assert_eq!(places, expected, "{told}");
+}
+
+#[test]
 fn step_of_an_included_setup_is_pointed_at_in_its_own_file() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();

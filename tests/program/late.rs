@@ -163,3 +163,51 @@ fn text_that_the_server_does_not_print_fails_the_case() {
         .code(1)
         .prints("the server has not printed \"good bye\" within 300ms");
 }
+
+/// On a loaded host an answer lies in the client's queue while nobody of ours gets to run. How long that was is no good part of the
+/// limit, and it is all that the answer had left.
+#[test]
+fn answer_that_may_have_come_in_time_is_held_against_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let scenario = "case a slow answer\n  clients: alice\n\n  alice connect\n  alice send \"abc\\n\"\n  \
+                    alice expect \"ABC\\n\" within 1s\n";
+    std::fs::write(at("late.drill"), scenario).unwrap();
+    // The server finds the harness by its number: a shell keeps it for what it becomes.
+    let script = format!(
+        "echo $$ > {0}; exec {1} run {2} --isolation host --json {3} -- python3 fixtures/external/stops_its_client.py {{port}} 0.9 {0}",
+        at("pid"),
+        env!("CARGO_BIN_EXE_sockdrill"),
+        at("late.drill"),
+        at("report.json"),
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_ne!(output.status.code(), Some(1), "{told}");
+    let report = std::fs::read_to_string(at("report.json")).unwrap();
+    assert!(report.contains("\"inconclusive\""), "{told}");
+}
+
+#[test]
+fn answer_that_comes_too_late_by_itself_fails() {
+    let scenario = "case a slow answer\n  clients: alice\n\n  alice connect\n  alice send \"abc\\n\"\n  \
+                    alice expect \"ABC\\n\" within 1s\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("late.drill");
+    std::fs::write(&file, scenario).unwrap();
+    sockdrill(&["run", &file.to_string_lossy()])
+        .args([
+            "--",
+            "python3",
+            "fixtures/external/stops_its_client.py",
+            "{port}",
+            "8.5",
+            "-",
+        ])
+        .run()
+        .code(1)
+        .prints("alice expected \"ABC\\n\" within 1s, got nothing");
+}

@@ -87,6 +87,8 @@ mod reported;
 mod running;
 /// What a failure shows: its line, both sides, and the event that was wrong.
 mod shown;
+/// A slip of the finger in every word that a profile, a target or the project file may have.
+mod slips;
 /// What measures how often a verdict is wrong.
 mod soak;
 mod speaking;
