@@ -24,6 +24,29 @@ pub(crate) struct Backend {
 #[derive(Debug, Default)]
 pub(crate) struct Backends(Vec<Backend>);
 
+/// What a look has shown all that stand behind a server to be at.
+#[derive(Debug, Default)]
+pub(crate) struct LookBehind(Vec<Activity>);
+
+/// Whether what stands behind a server may still wake it, as two looks in a row have shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Behind {
+    /// None of them has run between the looks or is about to, and nothing is on its way to one of them.
+    pub(crate) rests: bool,
+    /// The same, and no time-out of theirs ends that.
+    pub(crate) is_parked: bool,
+}
+
+impl Behind {
+    fn seen(before: &[Activity], now: &[Activity], are_calm: bool) -> Self {
+        let is_still = before == now && are_calm;
+        Self {
+            rests: is_still && now.iter().all(|still| still.at_rest),
+            is_parked: is_still && now.iter().all(|still| still.parked),
+        }
+    }
+}
+
 impl Backends {
     /// Starts those of a target in the labs that its own has for them, one after the other, and waits until each listens.
     ///
@@ -62,26 +85,34 @@ impl Backends {
         self.0.iter_mut().find(|backend| backend.name == name)
     }
 
-    /// What all of them are at.
-    pub(crate) fn look(&self) -> Vec<Activity> {
+    /// Looks whether any of them may still wake the server, in the light of a look before, in whose place it puts what it sees.
+    pub(crate) fn look(&self, before: &mut LookBehind) -> Behind {
+        let now = self.activities();
+        // What is on its way when they were looked at is taken before this, or still shows.
+        let behind = Behind::seen(&before.0, &now, self.are_calm());
+        before.0 = now;
+        behind
+    }
+
+    fn activities(&self) -> Vec<Activity> {
         self.0.iter().map(Backend::look).collect()
     }
 
     /// What all of them together have made of their time, as the last look has shown them; nothing where there is none.
-    pub(crate) fn own_time(&self, looks: &[Activity]) -> Option<OwnTime> {
+    pub(crate) fn own_time(&self, look: &LookBehind) -> Option<OwnTime> {
         let of = |(backend, still): (&Backend, &Activity)| backend.watched.borrow().own_time(still);
-        self.0.iter().zip(looks).map(of).reduce(OwnTime::add)
+        self.0.iter().zip(&look.0).map(of).reduce(OwnTime::add)
     }
 
     /// The longest time that a thread of theirs was ready to run and did not get a processor.
     pub(crate) fn longest_delay(&self) -> Duration {
-        let looks = self.look();
+        let looks = self.activities();
         let delays = looks.iter().map(|still| still.longest_delay);
         delays.max().unwrap_or_default()
     }
 
     /// Whether the kernel shows nothing on its way between them and anybody else.
-    pub(crate) fn are_calm(&self) -> bool {
+    fn are_calm(&self) -> bool {
         self.0.iter().all(Backend::is_calm)
     }
 }
@@ -141,5 +172,50 @@ impl Backend {
             Some(server) => self.watched.borrow_mut().look(server.output_pipe()),
             None => Activity::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(at_rest: bool, parked: bool, ran_ms: u64) -> Activity {
+        let mut still = Activity::default();
+        (still.at_rest, still.parked) = (at_rest, parked);
+        still.ran = Duration::from_millis(ran_ms);
+        still
+    }
+
+    fn seen(before: &[Activity], now: &[Activity], are_calm: bool) -> (bool, bool) {
+        let Behind { rests, is_parked } = Behind::seen(before, now, are_calm);
+        (rests, is_parked)
+    }
+
+    #[test]
+    fn all_behind_a_server_wait_for_ever_or_they_are_not_parked() {
+        let (parked, naps) = (at(true, true, 1), at(true, false, 1));
+        assert_eq!(seen(&[parked; 2], &[parked; 2], true), (true, true));
+        assert_eq!(seen(&[parked, naps], &[parked, naps], true), (true, false));
+        let runs = at(false, false, 1);
+        assert_eq!(seen(&[parked, runs], &[parked, runs], true), (false, false));
+    }
+
+    #[test]
+    fn who_has_run_since_the_look_before_does_not_rest() {
+        let (before, now) = (at(true, true, 1), at(true, true, 2));
+        assert_eq!(seen(&[before], &[now], true), (false, false));
+        // Nor does anybody who is looked at for the first time.
+        assert_eq!(seen(&[], &[now], true), (false, false));
+    }
+
+    #[test]
+    fn nobody_rests_to_whom_something_is_on_its_way() {
+        let parked = at(true, true, 1);
+        assert_eq!(seen(&[parked], &[parked], false), (false, false));
+    }
+
+    #[test]
+    fn server_with_nothing_behind_it_is_woken_by_nothing_there() {
+        assert_eq!(seen(&[], &[], true), (true, true));
     }
 }

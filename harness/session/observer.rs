@@ -6,11 +6,10 @@ use super::quiescence::Poll;
 use super::turn::Turn;
 use crate::kernel::tree_of;
 use crate::kernel::{
-    Activity, Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table,
-    Watched,
+    Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table, Watched,
 };
 use crate::launch::lab::Lab;
-use crate::launch::{Backends, Burst, Server};
+use crate::launch::{Backends, Burst, LookBehind, Server};
 use crate::model::address::Address;
 use crate::model::limits::{
     DELAY_WORTH_RECORDING, LET_GO_WITHIN, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME,
@@ -68,7 +67,7 @@ pub(super) struct Observer {
     counters: Counters,
     pub(super) looks: Cell<Poll>,
     /// What the backends were at when it was looked last.
-    pub(super) behind: RefCell<Vec<Activity>>,
+    pub(super) behind: RefCell<LookBehind>,
     /// The processes in the lab.
     pub(super) watched: RefCell<Watched>,
 }
