@@ -1,7 +1,10 @@
 //! What stands above the cases of a file and is shared by them, its own or of files that it includes.
 
+use super::diagnostic::{Diagnostic, Place};
 use super::payload::Payload;
+use super::statement::Statement;
 use super::terms::Terms;
+use crate::model::mistake::Mistake;
 use crate::model::scenario::{ClientGroup, Line, Step, Waiver, text_of, with_each_step};
 
 /// The steps that each case begins with, and who takes them.
@@ -80,11 +83,74 @@ pub(crate) struct Backend {
     pub(crate) server: Option<String>,
 }
 
+/// Where a file names targets, which makes no difference to what it says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Namings(Vec<Naming>);
+
+impl PartialEq for Namings {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Namings {}
+
+impl Namings {
+    /// Adds where this is said, if it names a target.
+    pub(super) fn add(&mut self, naming: Option<Naming>) {
+        self.0.extend(naming);
+    }
+
+    /// Adds those of another file.
+    pub(super) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// The mistake that the target makes of where it is named, for the server or for the backend of this name.
+    pub(super) fn mistake(&self, of: Option<&str>, message: &str) -> Option<Mistake> {
+        let mut all = self.0.iter();
+        let naming = all.find(|naming| naming.backend.as_deref() == of)?;
+        Some(Mistake {
+            message: message.to_owned(),
+            ..naming.place.clone()
+        })
+    }
+}
+
+/// Where a file names a target.
+#[derive(Clone, Debug)]
+pub(super) struct Naming {
+    /// The backend whose target it is; nothing where it is the server's.
+    backend: Option<String>,
+    /// The place, of which nothing wrong is told yet.
+    place: Mistake,
+}
+
+impl Naming {
+    /// Where this is said; nothing where it names no target.
+    pub(super) fn of(said: &Statement, place: Place<'_>) -> Option<Self> {
+        let (backend, value) = match said {
+            Statement::Server(name) => (None, name),
+            Statement::Backend(Backend { name, server }) => {
+                (Some(name.clone()), server.as_ref().unwrap_or(name))
+            }
+            _ => return None,
+        };
+        let end = place.text.trim_end().len();
+        let found = place.text.rfind(value.as_str());
+        let span = found.map_or(0..end, |at| at..at + value.len());
+        let place = Diagnostic::new(span, "").at(place);
+        Some(Self { backend, place })
+    }
+}
+
 /// What a file has above its cases, with what the files have that it includes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shared {
     /// The servers that stand behind the drilled one.
     pub(crate) backends: Vec<Backend>,
+    /// Where their targets are named.
+    pub(super) namings: Namings,
     /// The data that has names.
     pub(crate) payloads: Vec<Payload>,
     /// On what terms cases are run.
@@ -121,6 +187,7 @@ impl Shared {
             return Err(format!("there is a client `{}` already", group.name));
         }
         self.backends.extend(other.backends);
+        self.namings.extend(other.namings);
         self.payloads.extend(other.payloads);
         self.terms = other.terms.within_those(&self.terms);
         self.setup.add(other.setup);

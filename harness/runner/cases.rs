@@ -178,7 +178,9 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
     }
     let mut target = match (&given.target, &file.server) {
         (Some(target), _) => target.clone(),
-        (None, Some(name)) => target_of_file(name, path, given)?,
+        (None, Some(name)) => {
+            target_of_file(name, path, given).map_err(|error| file.target_refused(None, error))?
+        }
         (None, None) => {
             return Err(Error::Usage(format!(
                 "{}: no server; write `server: NAME_OR_FILE` at its top, or give an --address or a command after `--`",
@@ -194,7 +196,8 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
         (None, _) => {}
     }
     for backend in file.all_backends() {
-        target = with_backend(target, backend, path, given)?;
+        target = with_backend(target, backend, path, given)
+            .map_err(|error| file.target_refused(Some(&backend.name), error))?;
     }
     // What the server is reached over says whether connections end with it.
     let file = match target.profile.transport {

@@ -73,6 +73,50 @@ fn case_whose_backend_does_not_start_could_not_run_and_names_it() {
         .prints("no licence");
 }
 
+/// Whatever is wrong with the target of a backend, or of the server, is shown where the scenario names it.
+#[rstest]
+#[case::no_such_file("missing.toml", "", "there is no target `missing.toml`")]
+#[case::garbled("x.toml", "command = ['python3'", "unclosed array")]
+#[case::of_another_word("x.toml", "comand = []", "did you mean `command`?")]
+#[case::on_a_unix_path("x.toml", "command = ['x', '{path}']", "have it listen on 127.0.0.1")]
+fn target_that_is_none_is_shown_where_it_is_named(
+    #[case] name: &str,
+    #[case] text: &str,
+    #[case] told: &str,
+    #[values("server", "backend: origin")] setting: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("x.toml", text);
+    write("proxy.toml", usual().split("[backends").next().unwrap());
+    let is_server = setting == "server";
+    let (first, second) = match is_server {
+        true => (format!("server: {name}"), String::new()),
+        false => ("server: proxy.toml".to_owned(), format!("{setting} {name}")),
+    };
+    if is_server && text.contains("{path}") {
+        return;
+    }
+    let case = "case a\n  clients: alice\n\n  alice connect\n";
+    write("a.drill", &format!("{first}\n{second}\n\n{case}"));
+    let file = folder.path().join("a.drill");
+    let (line, column) = if is_server { (1, 9) } else { (2, 17) };
+    let place = format!("{}:{line}:{column}\n", file.display());
+    let run = sockdrill(&["run", &file.to_string_lossy()]).run().code(2);
+    run.complains(told).complains(&place).complains("^^^");
+    // What a file includes stands in that one.
+    if !is_server {
+        write("shared.drill", &format!("{second}\n"));
+        write(
+            "a.drill",
+            &format!("{first}\ninclude: shared.drill\n\n{case}"),
+        );
+        let place = format!("{}:1:17\n", folder.path().join("shared.drill").display());
+        let run = sockdrill(&["run", &file.to_string_lossy()]).run().code(2);
+        run.complains(told).complains(&place);
+    }
+}
+
 /// Isolated or not, what stands behind it has a port that is free.
 #[rstest]
 #[case::in_a_namespace("namespace")]
