@@ -1,5 +1,6 @@
 //! The servers that stand behind the one that is drilled, such as those of a proxy.
 
+use super::foreground;
 use super::server::Server;
 use super::target::Target;
 use crate::kernel::{Activity, OwnTime, Process, Row, Table, Watched};
@@ -60,7 +61,10 @@ impl Backends {
             };
             let mut backend = Backend {
                 name: name.clone(),
-                target: target.clone(),
+                target: Target {
+                    stands_behind: true,
+                    ..target.clone()
+                },
                 watched: RefCell::new(Watched::below(lab.supervisor().pid())),
                 lab: Arc::clone(lab),
                 server: None,
@@ -121,16 +125,25 @@ impl Backend {
     /// Starts it, again where it was started before: what runs of it is ended.
     ///
     /// # Errors
-    /// It does not come to listen.
+    /// It does not come to listen, or listens from the background.
     pub(crate) async fn start(&mut self) -> Result<(), Error> {
         drop(self.server.take());
         let started = Server::start(&self.target, Arc::clone(&self.lab)).await;
+        let in_foreground = |server: Server| match server.has_lost_its_first_process() {
+            true => Err(foreground::refusal(&self.target)),
+            false => Ok(server),
+        };
         let failed = |error| Error::Backend {
             name: self.name.clone(),
             source: Box::new(error),
         };
-        self.server = Some(started.map_err(failed)?);
+        self.server = Some(started.and_then(in_foreground).map_err(failed)?);
         Ok(())
+    }
+
+    /// How its command is kept in the foreground.
+    pub(crate) fn advice(&self) -> String {
+        foreground::advice(&self.target.command)
     }
 
     /// The server, until it is ended by dropping it.
@@ -161,7 +174,7 @@ impl Backend {
         self.processes().iter().all(Process::is_zombie)
     }
 
-    /// Whether its first process has ended, and none is left: one that goes into the background has others.
+    /// Whether its first process has ended, and none is left.
     pub(crate) fn has_ended(&self) -> bool {
         let first = self.server.as_ref().and_then(Server::exit);
         first.is_some() && self.has_no_process()

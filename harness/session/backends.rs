@@ -82,7 +82,10 @@ impl Session<'_> {
     /// Starts a backend again; what runs of it is ended.
     async fn start_backend(&mut self, name: &str) -> (Ended, Flow) {
         self.observer.prove_backends();
-        self.observer.record_backend(name, ServerEvent::Killed);
+        let backend = self.observer.backends.find(name);
+        if backend.is_some_and(|backend| !backend.has_ended()) {
+            self.observer.record_backend(name, ServerEvent::Killed);
+        }
         let Some(backend) = self.observer.backends.find_mut(name) else {
             return (Ended::Done, Flow::Break(()));
         };
@@ -193,6 +196,18 @@ async fn ends(exit: &mut Option<tokio::sync::watch::Receiver<Option<Exit>>>) {
     }
 }
 
+/// How a backend has ended that nobody had told to, or has gone where nobody can tell it.
+fn end_of(backend: &Backend, exit: Exit) -> String {
+    if exit == Exit::Status(0) && !backend.has_ended() {
+        let advice = backend.advice();
+        return format!("it put itself into the background, and its first process ended; {advice}");
+    }
+    let output = backend.server().map(Server::take_output);
+    let words = last_line(&output.unwrap_or_default());
+    let words = words.map_or(String::new(), |line| format!("; its last output: {line}"));
+    format!("{exit}, and nobody had told it to end{words}")
+}
+
 /// What is seen of a backend of which this is expected, where it is anything.
 fn seen(backend: &Backend, what: &ServerExpectation) -> Option<ServerEvent> {
     let server = backend.server()?;
@@ -231,21 +246,17 @@ impl Observer {
 
     /// Writes down which backend has ended though nobody has told it to: what the server did without it says nothing of the server.
     pub(super) fn prove_backends(&self) {
-        for backend in self.backends.iter().filter(|backend| backend.has_ended()) {
-            let Some(server) = backend.server() else {
+        for backend in self.backends.iter() {
+            let exit = backend.server().and_then(Server::exit);
+            let Some(exit) = exit else {
                 continue;
             };
-            let Some(exit) = server.exit() else {
-                continue;
-            };
-            self.record_backend_news(&backend.name, ServerEvent::Exited(exit));
+            if backend.has_ended() {
+                self.record_backend_news(&backend.name, ServerEvent::Exited(exit));
+            }
             if !self.was_ended(&backend.name, exit) {
-                let words = last_line(&server.take_output());
-                let words =
-                    words.map_or(String::new(), |line| format!("; its last output: {line}"));
                 let fault = Fault::Backend(backend.name.clone());
-                let evidence = format!("{exit}, and nobody had told it to end{words}");
-                self.recorder.disprove_once(fault, evidence);
+                self.recorder.disprove_once(fault, end_of(backend, exit));
             }
         }
     }

@@ -69,8 +69,20 @@ fn backend_that_was_told_to_end_is_there_again_for_the_next_case() {
 fn case_whose_backend_does_not_start_could_not_run_and_names_it() {
     let fails = target("", "'-c', 'import sys; sys.exit(\"no licence\")'");
     run(&fails, ASKS)
-        .prints("the backend origin, which is started before the server")
+        .prints("the backend origin, which stands behind the server, did not start: it exited with status 1")
         .prints("no licence");
+}
+
+#[test]
+fn backend_that_does_not_listen_is_told_with_what_was_awaited_and_what_to_do() {
+    let deaf = "'-c', 'import time; time.sleep(100)', '{port}']\nready-within = '300ms'\n#";
+    let run = run(&target("", deaf), ASKS);
+    let run = run.prints("the backend origin, which stands behind the server, did not start");
+    let run = run.prints("it did not listen: a listener on port 7001 was awaited for 3");
+    let run = run.prints("by ready-within = \"1800ms\" in its target; it printed nothing");
+    // Options are about the drilled server.
+    let is_told = run.stdout.contains("--ready-within");
+    run.demand(!is_told, "an option is told that does not help");
 }
 
 /// Whatever is wrong with the target of a backend, or of the server, is shown where the scenario names it.
@@ -303,18 +315,24 @@ fn backend_that_has_gone_by_the_end_of_a_case_makes_no_pass() {
     );
 }
 
-/// A daemon lives on in another process.
-#[test]
-fn backend_in_the_background_is_there() {
+/// As a server is that does so: it can be neither watched nor told to end. Where its first process stays for a while, that shows late.
+#[rstest]
+#[case::at_once("0", "did not start: it put itself into the background")]
+#[case::later("0.3", "was not there: it put itself into the background")]
+fn backend_in_the_background_is_refused_with_what_to_write(
+    #[case] seconds: &str,
+    #[case] told: &str,
+) {
     let forks = format!(
-        "'-c', 'import os, sys; os.fork() and os._exit(0); os.setsid(); os.execvp(\"python3\", [\"python3\", \"{ORIGIN}\", sys.argv[1]])', \
-         '{{port}}'"
+        "'-c', 'import os, sys, time; os.fork() and (time.sleep({seconds}), os._exit(0)); os.setsid(); \
+         os.execvp(\"python3\", [\"python3\", \"{ORIGIN}\", sys.argv[1]])', '{{port}}'"
     );
-    run(&target("", &forks), ASKS).code(0);
-    let wrong = ASKS.replace("\"HI", "\"HO");
-    run(&target("", &forks), &wrong)
-        .code(1)
-        .prints("alice expected \"HO\\n\"");
+    let steps = format!("{ASKS}  pause 600ms\n");
+    run(&target("", &forks), &steps)
+        .prints("inconclusive  a::a")
+        .prints("the backend origin")
+        .prints(told)
+        .prints("start it in the foreground: give it the option that keeps it there");
 }
 
 /// Takes one connection after the other, and has room for one more: the kernel drops who comes then, and lets them come again after a
