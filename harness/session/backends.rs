@@ -90,6 +90,7 @@ impl Session<'_> {
             return (Ended::Done, Flow::Break(()));
         };
         let started = backend.start().await;
+        self.observer.awaited_ends.borrow_mut().remove(name);
         let pid = backend.server().and_then(|server| server.pid());
         match started {
             Ok(()) => {
@@ -112,7 +113,9 @@ impl Session<'_> {
         let names: Vec<_> = backends.map(|backend| backend.name.clone()).collect();
         for name in names {
             self.let_backend_run_on(&name);
-            if self.observer.was_ordered_to_end(&name) && self.has_ended_in_time(&name).await {
+            let is_to_end = self.observer.was_ordered_to_end(&name);
+            if is_to_end && self.has_ended_in_time(&name).await || self.has_ended_as_awaited(&name)
+            {
                 // Where that fails it is written down.
                 let _ = self.start_backend(&name).await;
             }
@@ -136,6 +139,13 @@ impl Session<'_> {
         }
     }
 
+    /// Whether a backend has ended of which a step has awaited that.
+    fn has_ended_as_awaited(&self, name: &str) -> bool {
+        let backend = self.observer.backends.find(name);
+        self.observer.awaited_ends.borrow().contains(name)
+            && backend.is_some_and(Backend::has_ended)
+    }
+
     /// Whether a backend ends within the time that any step has.
     async fn has_ended_in_time(&self, name: &str) -> bool {
         let Some(backend) = self.observer.backends.find(name) else {
@@ -156,6 +166,11 @@ impl Session<'_> {
         limit: Duration,
     ) -> (Ended, Flow) {
         let state = || self.observer.recorder.backend_state(name);
+        if matches!(what, ServerExpectation::Exit(_)) {
+            // How it ends, and whether, is the matter of this step, which may come after that.
+            let mut ends = self.observer.awaited_ends.borrow_mut();
+            ends.insert(name.to_owned());
+        }
         let Some(backend) = self.observer.backends.find(name) else {
             return (Ended::Done, Flow::Break(()));
         };
@@ -237,6 +252,7 @@ impl Observer {
 
     /// Writes down which backends run, before anybody has spoken to the server.
     pub(super) fn begin_backends(&self) {
+        self.awaited_ends.borrow_mut().clear();
         for backend in self.backends.iter() {
             if let Some(pid) = backend.server().and_then(|server| server.pid()) {
                 self.record_backend(&backend.name, ServerEvent::Started { pid });
@@ -280,9 +296,12 @@ impl Observer {
         self.signals_to(name).into_iter().any(Signal::orders_end)
     }
 
-    /// Whether a backend has ended so because of a step: it was told to, or does not know the signal that it was sent.
+    /// Whether a backend has ended so because of a step: it was told to, or does not know the signal that it was sent; or a step has
+    /// judged its end.
     fn was_ended(&self, name: &str, exit: Exit) -> bool {
         let is_by = |signal: Signal| exit == Exit::Signal(signal.number());
-        self.was_ordered_to_end(name) || self.signals_to(name).into_iter().any(is_by)
+        self.awaited_ends.borrow().contains(name)
+            || self.was_ordered_to_end(name)
+            || self.signals_to(name).into_iter().any(is_by)
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct Observer {
     pub(super) looks: Cell<Poll>,
     /// What the backends were at when it was looked last.
     pub(super) behind: RefCell<LookBehind>,
+    /// The backends that run of which a step has awaited the end.
+    pub(super) awaited_ends: RefCell<HashSet<String>>,
     /// The processes in the lab.
     pub(super) watched: RefCell<Watched>,
 }
@@ -105,6 +107,7 @@ impl Observer {
             counters: Counters::default(),
             looks: Cell::default(),
             behind: RefCell::default(),
+            awaited_ends: RefCell::default(),
         }
     }
 

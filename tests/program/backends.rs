@@ -335,6 +335,25 @@ fn backend_in_the_background_is_refused_with_what_to_write(
         .prints("start it in the foreground: give it the option that keeps it there");
 }
 
+/// The step that awaits an end judges it, as that of the server itself does, whoever has brought it about.
+#[rstest]
+#[case::as_expected("\n", 0, "1 passed")]
+#[case::with_another_status(
+    " 0\n",
+    1,
+    "the backend origin was to end with status 0, and it exited with status 1"
+)]
+fn end_of_a_backend_is_judged_by_the_step_that_awaits_it(
+    #[case] status: &str,
+    #[case] code: i32,
+    #[case] told: &str,
+) {
+    let steps = format!(
+        "  alice send \"END\\n\"\n  alice expect \"GONE\\n\"\n  origin expect exit{status}"
+    );
+    run(&usual(), &steps).code(code).prints(told);
+}
+
 /// Takes one connection after the other, and has room for one more: the kernel drops who comes then, and lets them come again after a
 /// second, during which nobody runs.
 const TAKES_ITS_TIME: &str = "import socket, sys\ns = socket.socket()\ns.bind(('127.0.0.1', int(sys.argv[1])))\ns.listen(1)\n\
