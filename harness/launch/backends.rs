@@ -7,6 +7,7 @@ use crate::kernel::{Activity, OwnTime, Process, Row, Table, Watched};
 use crate::launch::lab::Lab;
 use crate::model::error::Error;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Add;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,33 @@ impl Behind {
             rests: is_still && now.iter().all(|still| still.at_rest),
             is_parked: is_still && now.iter().all(|still| still.parked),
         }
+    }
+}
+
+/// The datagrams that the kernel has dropped at the sockets behind a server: of each socket, how many it had when it was seen first,
+/// which for one that has come since is none, and last.
+#[derive(Debug, Default)]
+pub(crate) struct DropsBehind(HashMap<u32, (u32, u32)>);
+
+impl DropsBehind {
+    /// Takes in what the sockets of these ports show; of those that are not there any more it keeps what they have shown.
+    fn take(&mut self, rows: &[Row], ports: &[u16], is_first: bool) {
+        // A socket for IPv6 also drops what the counters for IPv4 say nothing of.
+        let is_behind = |row: &&Row| {
+            let mut local = row.local.iter();
+            local.any(|local| local.ip().to_canonical().is_ipv4() && ports.contains(&local.port()))
+        };
+        for row in rows.iter().filter(is_behind) {
+            let first = if is_first { row.drops } else { 0 };
+            let (_, last) = self.0.entry(row.inode).or_insert((first, first));
+            *last = row.drops.max(*last);
+        }
+    }
+
+    /// How many there were since the first look.
+    pub(crate) fn datagrams(&self) -> u64 {
+        let each = self.0.values();
+        each.map(|(first, last)| u64::from(last - first)).sum()
     }
 }
 
@@ -113,6 +141,32 @@ impl Backends {
         let looks = self.activities();
         let delays = looks.iter().map(|still| still.longest_delay);
         delays.max().unwrap_or_default()
+    }
+
+    /// Begins to count the datagrams that the kernel drops at their sockets.
+    pub(crate) fn drops(&self) -> DropsBehind {
+        let mut drops = DropsBehind::default();
+        self.look_for_drops(&mut drops, true);
+        drops
+    }
+
+    /// Goes on to count them. What a socket has dropped since the last time is lost once it is closed.
+    pub(crate) fn count_drops(&self, drops: &mut DropsBehind) {
+        self.look_for_drops(drops, false);
+    }
+
+    fn look_for_drops(&self, drops: &mut DropsBehind, is_first: bool) {
+        let takes_datagrams = |backend: &Backend| {
+            let place = backend.server().and_then(Server::port_in_its_table);
+            place.filter(|(table, _)| *table == Table::Udp)
+        };
+        let places = self.0.iter().filter_map(takes_datagrams);
+        let ports: Vec<u16> = places.map(|(_, port)| port).collect();
+        if let Some(any) = self.0.first().filter(|_| !ports.is_empty()) {
+            // All are in the same network.
+            let rows = any.lab.diag().udp().unwrap_or_default();
+            drops.take(&rows, &ports, is_first);
+        }
     }
 
     /// Whether the kernel shows nothing on its way between them and anybody else.
@@ -191,6 +245,7 @@ impl Backend {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     fn at(at_rest: bool, parked: bool, ran_ms: u64) -> Activity {
         let mut still = Activity::default();
@@ -225,6 +280,28 @@ mod tests {
     fn nobody_rests_to_whom_something_is_on_its_way() {
         let parked = at(true, true, 1);
         assert_eq!(seen(&[parked], &[parked], false), (false, false));
+    }
+
+    fn socket(inode: u32, port: u16, drops: u32) -> Row {
+        let local = SocketAddr::from(([127, 0, 0, 1], port));
+        Row {
+            inode,
+            drops,
+            ..Row::listening_at(local)
+        }
+    }
+
+    #[test]
+    fn drops_behind_are_those_since_the_first_look_at_these_ports() {
+        let mut drops = DropsBehind::default();
+        drops.take(&[socket(1, 7001, 5)], &[7001], true);
+        assert_eq!(drops.datagrams(), 0);
+        let later = [socket(1, 7001, 7), socket(2, 7000, 9)];
+        drops.take(&later, &[7001], false);
+        assert_eq!(drops.datagrams(), 2);
+        // One that was started in the place of the first has all of its own.
+        drops.take(&[socket(3, 7001, 4)], &[7001], false);
+        assert_eq!(drops.datagrams(), 6);
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl Session<'_> {
 
     /// Sends a signal to a backend, or writes down that it had ended.
     fn signal_backend(&self, name: &str, signal: Signal) {
+        self.observer.count_drops_behind();
         let backend = self.observer.backends.find(name);
         let server = backend.filter(|backend| !backend.has_ended());
         match server.and_then(Backend::server) {
@@ -82,6 +83,7 @@ impl Session<'_> {
     /// Starts a backend again; what runs of it is ended.
     async fn start_backend(&mut self, name: &str) -> (Ended, Flow) {
         self.observer.prove_backends();
+        self.observer.count_drops_behind();
         let backend = self.observer.backends.find(name);
         if backend.is_some_and(|backend| !backend.has_ended()) {
             self.observer.record_backend(name, ServerEvent::Killed);

@@ -84,6 +84,7 @@ impl Observer {
             self.record_destroyed_sockets();
             self.ends.record_soon();
             self.lab.look_at_room();
+            self.count_drops_behind();
             let begun = Instant::now();
             let still = self.stillness();
             // What stands behind it may wake it as clients do.

@@ -401,3 +401,45 @@ fn connection_to_a_backend_that_is_yet_to_come_is_waited_for() {
     let text = "server: proxy.toml\n\ncase a\n  clients: crowd[12]\n\n  crowd connect\n  crowd send \"hi\\n\"\n  crowd expect \"HI\\n\"\n";
     sockdrill(&["run", &file("a.drill", text)]).run().code(0);
 }
+
+/// Takes datagrams into a buffer for a few: by a backend that is stopped, or by a server that sleeps, the kernel drops the others.
+const TAKES_FEW: &str = "import socket, sys, time\n\
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, int(sys.argv[2]))\n\
+    s.bind(('127.0.0.1', int(sys.argv[1])))\n\
+    host, port = sys.argv[3].split(':') if len(sys.argv) > 3 else ('', 0)\n\
+    while True:\n    \
+        data, who = s.recvfrom(2000)\n    \
+        if data == b'sleep': time.sleep(0.5)\n    \
+        if port: s.sendto(data, (host, int(port)))\n";
+
+/// What is dropped behind a server that does not answer is no excuse of its own; what was to reach itself is.
+#[rstest]
+#[case::behind_it("origin stop\n", "", 0x10000, "fail          a::a")]
+#[case::behind_it_before_that_is_another(
+    "origin stop\n",
+    "  origin start\n",
+    0x10000,
+    "fail          a::a"
+)]
+#[case::at_the_server_itself("alice send \"sleep\"\n", "", 1, "inconclusive  a::a")]
+fn datagrams_that_are_dropped_excuse_those_alone_whom_they_were_to_reach(
+    #[case] before: &str,
+    #[case] then: &str,
+    #[case] bytes: u32,
+    #[case] told: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("few.py");
+    std::fs::write(&script, TAKES_FEW).unwrap();
+    let script = script.to_string_lossy();
+    let target = format!(
+        "command = ['python3', '{script}', '{{port}}', '{bytes}', '{{origin.addr}}']\n[profile]\ntransport = 'udp'\n\
+         [backends.origin]\ncommand = ['python3', '{script}', '{{port}}', '1']\n\
+         [backends.origin.profile]\ntransport = 'udp'\n"
+    );
+    let steps = format!(
+        "  {before}  repeat 30\n    alice send \"hi\"\n  end\n  settle\n{then}  alice expect \"HI\" within 1s\n"
+    );
+    run(&target, &steps).prints(told);
+}
