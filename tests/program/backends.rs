@@ -443,3 +443,90 @@ fn datagrams_that_are_dropped_excuse_those_alone_whom_they_were_to_reach(
     );
     run(&target, &steps).prints(told);
 }
+
+/// Each step of a backend, in an order in which it can be taken.
+const ALL_STEPS: &str = "  alice send \"hi\\n\"\n  alice expect \"HI\\n\"\n  origin expect output \"asked for hi\" within 5s\n  origin stop\n  \
+    alice send \"ho\\n\"\n  alice expect silence\n  origin continue\n  alice expect \"HO\\n\" within 5s\n  origin signal KILL\n  \
+    origin expect exit within 5s\n  alice send \"hi\\n\"\n  alice expect \"NOBODY THERE\\n\" within 5s\n  origin start\n  settle\n  \
+    alice send \"hi\\n\"\n  alice expect \"HI\\n\" within 5s\n";
+
+/// What a backend speaks is known to the server alone.
+#[test]
+fn program_finds_a_backend_over_whatever_it_is_reached() {
+    const PASSES_BY_DATAGRAM: &str = "import socket, sys\nhost, port = sys.argv[2].split(':')\n\
+        s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nwhile True:\n    c, _ = s.accept()\n    \
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n    u.sendto(c.recv(100), (host, int(port)))\n    \
+        c.sendall(u.recv(100))\n    c.close()\n";
+    const CAPITALS: &str = "import socket, sys\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+        s.bind(('127.0.0.1', int(sys.argv[1])))\nwhile True:\n    d, w = s.recvfrom(100)\n    s.sendto(d.upper(), w)\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let (proxy, origin) = (
+        file("proxy.py", PASSES_BY_DATAGRAM),
+        file("origin.py", CAPITALS),
+    );
+    file(
+        "proxy.toml",
+        &format!(
+            "command = ['python3', '{proxy}', '{{port}}', '{{origin.addr}}']\n\
+             [backends.origin]\ncommand = ['python3', '{origin}', '{{port}}']\n"
+        ),
+    );
+    let text = "server: proxy.toml\n\ncase a\n  clients: alice\n\n  alice connect\n  alice send \"hi\"\n  alice expect \"HI\"\n";
+    let written = sockdrill(&["repro", &file("a.drill", text)]).run().code(0);
+    let program = file("a.py", &written.stdout);
+    let run = std::process::Command::new("python3").arg(program).output();
+    assert_eq!(run.unwrap().status.code(), Some(0));
+}
+
+/// Starts what stands behind the server, and says the steps about it.
+#[rstest]
+#[case::correct("", ALL_STEPS, 0, "")]
+#[case::unasked(
+    "forgets",
+    ALL_STEPS,
+    1,
+    "the backend origin did not print b'asked for hi'"
+)]
+#[case::that_ends_by_itself(
+    "",
+    "  alice send \"END\\n\"\n  alice expect \"HI\\n\" within 5s\n",
+    2,
+    "the backend origin exited with status 1, and nobody had told it to end"
+)]
+#[case::that_ends_otherwise_than_awaited(
+    "",
+    "  alice send \"END\\n\"\n  origin expect exit 0 within 5s\n",
+    1,
+    "the backend origin exited with status 1"
+)]
+fn program_of_a_case_with_a_backend_stands_alone(
+    #[case] way: &str,
+    #[case] steps: &str,
+    #[case] code: i32,
+    #[case] told: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let target = target(way, &format!("'{ORIGIN}', '{{port}}'"));
+    std::fs::write(path("proxy.toml"), target).unwrap();
+    let text = format!(
+        "server: proxy.toml\nbackend: origin\n\ncase a\n  clients: alice\n\n  alice connect\n{steps}"
+    );
+    std::fs::write(path("a.drill"), text).unwrap();
+    sockdrill(&["repro", &path("a.drill"), "--output", &path("a.py")])
+        .run()
+        .code(0);
+    let output = std::process::Command::new("python3")
+        .arg(path("a.py"))
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(told), "{said}");
+}
