@@ -186,7 +186,8 @@ processes, files and output of its own. The server's target names its address as
 that always needs it has it as a table of its own, `[backends.origin]`, and a file that has steps for it says `backend: origin`.
 `origin signal KILL`, `origin stop`, `continue` and `start`, and what is expected of its end and its output, are steps as those of `server` are
 ([recipe](cookbook.md#behind-a-proxy)). The polite clients before and after such a case are left out. A backend that ends though no step
-has told it to makes the case inconclusive, with its last words: what the server does without it is not known to be its fault.
+has told it to, or awaits that, makes the case inconclusive, with its last words: what the server does without it is not known to be its fault.
+One that goes into the background is refused, as a server is. The programs of `sockdrill repro` start backends, too.
 
 ## JSON
 

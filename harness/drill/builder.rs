@@ -8,7 +8,7 @@ use super::file::{Case, DrillFile, DrillText};
 use super::payload::Payload;
 use super::possible::first_impossible;
 use super::reader::Known;
-use super::shared::{Backend, Shared};
+use super::shared::{Backend, Naming, Shared};
 use super::statement::Statement;
 use super::terms::Terms;
 use crate::model::data::Data;
@@ -224,6 +224,7 @@ impl<'a> Builder<'a> {
 
     /// Adds what a line says.
     pub(super) fn add(&mut self, place: Place<'a>, sentence: Statement) {
+        let naming = Naming::of(&sentence, place);
         let added = match sentence {
             Statement::Server(name) => self.setting(|file| &mut file.server, name),
             Statement::Backend(backend) => self.backend(backend),
@@ -248,8 +249,9 @@ impl<'a> Builder<'a> {
             Statement::Repeat(times) => self.begin_block(place, times),
             Statement::End => self.end_block(),
         };
-        if let Err(problem) = added {
-            self.mistake(place, problem.about(place));
+        match added {
+            Ok(()) => self.file.namings.add(naming),
+            Err(problem) => self.mistake(place, problem.about(place)),
         }
     }
 

@@ -8,10 +8,10 @@ use super::layout::{Layout, Row};
 use super::payload::Payload;
 use super::possible::first_impossible;
 use super::reader::{Known, Reader};
-use super::shared::{self, Backend, Origin, Setup, Shared};
+use super::shared::{self, Backend, Namings, Origin, Setup, Shared};
 use super::statement::{self, Statement};
 use super::terms::Terms;
-use crate::model::error::Error;
+use crate::model::error::{Error, ExitCode};
 use crate::model::profile::Transport;
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step, text_of, with_each_step};
 use crate::model::text_file::Kind;
@@ -41,6 +41,8 @@ pub struct DrillFile {
     pub speaks: Option<String>,
     /// The servers that stand behind the drilled one, as the file itself names them.
     pub(crate) backends: Vec<Backend>,
+    /// Where it names the targets of those behind its server.
+    pub(super) namings: Namings,
     /// The files that it takes what it shares from, as it names them.
     pub(crate) includes: Vec<String>,
     /// The data that has names.
@@ -138,6 +140,18 @@ impl DrillFile {
         self.beside.backends.iter().chain(&self.backends)
     }
 
+    /// What is wrong with the target of the backend of this name, shown in the file that names it: it may be one that this includes.
+    pub(crate) fn target_refused(&self, backend: &str, error: Error) -> Error {
+        if error.exit_code() != ExitCode::Usage {
+            return error;
+        }
+        let message = error.to_string();
+        let namings = [&self.namings, &self.beside.namings];
+        let mut told = namings.into_iter();
+        let told = told.find_map(|namings| namings.mistake(backend, &message));
+        told.map_or(error, Error::from)
+    }
+
     /// Whether it has anything for a file that includes it.
     pub(super) fn shares_something(&self) -> bool {
         let has_terms = self.terms != Terms::default();
@@ -162,8 +176,11 @@ impl DrillFile {
         setup.origins.extend(origins);
         setup.waived.extend(own.waived);
         setup.clients.extend_from_slice(&own.clients[others..]);
+        let mut namings = self.beside.namings;
+        namings.extend(self.namings);
         Shared {
             backends: [self.beside.backends, self.backends].concat(),
+            namings,
             payloads: [self.beside.payloads, self.payloads].concat(),
             terms: self.terms.within_those(&self.beside.terms),
             setup,

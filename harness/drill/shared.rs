@@ -1,7 +1,10 @@
 //! What stands above the cases of a file and is shared by them, its own or of files that it includes.
 
+use super::diagnostic::{Diagnostic, Place};
 use super::payload::Payload;
+use super::statement::Statement;
 use super::terms::Terms;
+use crate::model::mistake::Mistake;
 use crate::model::scenario::{ClientGroup, Line, Step, Waiver, text_of, with_each_step};
 
 /// The steps that each case begins with, and who takes them.
@@ -80,11 +83,71 @@ pub(crate) struct Backend {
     pub(crate) server: Option<String>,
 }
 
+/// Where a file names the targets of backends, which makes no difference to what it says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Namings(Vec<Naming>);
+
+impl PartialEq for Namings {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Namings {}
+
+impl Namings {
+    /// Adds where this is said, if it names one.
+    pub(super) fn add(&mut self, naming: Option<Naming>) {
+        self.0.extend(naming);
+    }
+
+    /// Adds those of another file.
+    pub(super) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// The mistake that the target of the backend of this name makes of where it is named.
+    pub(super) fn mistake(&self, of: &str, message: &str) -> Option<Mistake> {
+        let mut all = self.0.iter();
+        let naming = all.find(|naming| naming.backend == of)?;
+        Some(Mistake {
+            message: message.to_owned(),
+            ..naming.place.clone()
+        })
+    }
+}
+
+/// Where a file names the target of a backend.
+#[derive(Clone, Debug)]
+pub(super) struct Naming {
+    /// The name of that backend.
+    backend: String,
+    /// The place, of which nothing wrong is told yet.
+    place: Mistake,
+}
+
+impl Naming {
+    /// Where this is said; nothing where it names no backend.
+    pub(super) fn of(said: &Statement, place: Place<'_>) -> Option<Self> {
+        let Statement::Backend(Backend { name, server }) = said else {
+            return None;
+        };
+        let (backend, value) = (name.clone(), server.as_ref().unwrap_or(name));
+        let end = place.text.trim_end().len();
+        let found = place.text.rfind(value.as_str());
+        let span = found.map_or(0..end, |at| at..at + value.len());
+        let place = Diagnostic::new(span, "").at(place);
+        Some(Self { backend, place })
+    }
+}
+
 /// What a file has above its cases, with what the files have that it includes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shared {
     /// The servers that stand behind the drilled one.
     pub(crate) backends: Vec<Backend>,
+    /// Where their targets are named.
+    pub(super) namings: Namings,
     /// The data that has names.
     pub(crate) payloads: Vec<Payload>,
     /// On what terms cases are run.
@@ -121,6 +184,7 @@ impl Shared {
             return Err(format!("there is a client `{}` already", group.name));
         }
         self.backends.extend(other.backends);
+        self.namings.extend(other.namings);
         self.payloads.extend(other.payloads);
         self.terms = other.terms.within_those(&self.terms);
         self.setup.add(other.setup);

@@ -1,7 +1,10 @@
 //! How programs that put themselves into the background are kept in the foreground.
 
 use super::shell::command_line;
+use super::target::Target;
+use crate::model::error::Error;
 use std::path::Path;
+use std::time::Duration;
 
 /// What keeps a program in the foreground, whose file has this name.
 struct Known {
@@ -67,8 +70,20 @@ const ASKING: &[&str] = &[
 /// The values of such an option that stand in a word of their own.
 const YES: &[&str] = &["yes", "true", "on", "1"];
 
+/// What is said of a server that listens although its first process has ended: it can be neither watched nor told to end.
+pub(crate) fn refusal(target: &Target) -> Error {
+    Error::EndedEarly {
+        is_backend: target.stands_behind,
+        how: "put itself into the background, and its first process ended".to_owned(),
+        awaited: format!("it could be drilled; {}", advice(&target.command)),
+        waited: Duration::ZERO,
+        output: String::new(),
+        command: target.command_line(),
+    }
+}
+
 /// What to do about a command that goes into the background.
-pub(crate) fn advice(command: &[String]) -> String {
+pub(super) fn advice(command: &[String]) -> String {
     let words = || command.iter().map(String::as_str);
     let mut rest = words().skip_while(|word| !ASKING.contains(word));
     if let Some(asking) = rest.next() {

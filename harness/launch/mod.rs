@@ -18,7 +18,7 @@ mod server;
 mod shell;
 mod target;
 
-pub(crate) use backends::{Backend, Backends};
+pub(crate) use backends::{Backend, Backends, DropsBehind, LookBehind};
 pub use elsewhere::Elsewhere;
 pub(crate) use process::{Burst, Process};
 pub(crate) use project::Project;

@@ -269,8 +269,9 @@ fn choose(target: &Target, told: &Told, found: &[Place]) -> Result<Option<Place>
         places.sort();
         let first = fitting.iter().map(|place| place.address.to_string()).min();
         return Err(Error::SeveralListeners {
+            is_backend: target.stands_behind,
+            setting: target.setting("listen", &first.unwrap_or_default()),
             places: places.join(", "),
-            first: first.unwrap_or_default(),
         });
     }
     Ok(fitting.first().map(|place| (*place).clone()))
@@ -288,6 +289,7 @@ fn ended_early(
         return taken;
     }
     Error::EndedEarly {
+        is_backend: target.stands_behind,
         how: exit.to_string(),
         awaited: told.awaited(target),
         waited,
@@ -315,9 +317,11 @@ fn never_listened(
     elsewhere.dedup();
     let hint = match elsewhere.as_slice() {
         [] => format!(
-            "{nowhere}; if it needs longer to start, --ready-within {longer}, or ready-within = \"{longer}\" in its target file, \
-             gives it the time",
-            longer = Shown(target.ready_within.saturating_mul(6))
+            "{nowhere}; if it needs longer to start, it is given the time by {}",
+            target.setting(
+                "ready-within",
+                &Shown(target.ready_within.saturating_mul(6)).to_string()
+            )
         ),
         places => format!(
             "; it listens on {}, which is not what was awaited{}",
@@ -326,6 +330,7 @@ fn never_listened(
         ),
     };
     Ok(Error::NeverListened {
+        is_backend: target.stands_behind,
         awaited: told.awaited(target),
         waited,
         hint,
@@ -337,6 +342,7 @@ fn never_listened(
 /// What to do about a server that listens elsewhere than it was told.
 fn elsewhere_hint(target: &Target) -> &'static str {
     match (&target.listen, target.takes_any_place()) {
+        (Some(_), _) if target.stands_behind => "; name one of them by listen in its target",
         (Some(_), _) => "; name one of them with --listen, or listen in its target file",
         (None, true) => {
             "; is {port} in the right place of the command? A server that always takes the same port needs none"
@@ -380,6 +386,7 @@ fn port_taken(target: &Target, lab: &Lab, process: &Process, told: &Told) -> Opt
         meant && !mine.contains(&row.inode)
     })?;
     Some(Error::PortTaken {
+        is_backend: target.stands_behind,
         port: foreign.local?.port(),
         holder: holder(lab, &foreign),
         output: process.output_for_error(),

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 /// What is said of a server that listens nowhere.
 const IS_THE_COMMAND_RIGHT: &str =
-    "; is {port} in the right place of the command, and does the server stay in the foreground?";
+    "; is {port} in the right place of the command, and does it stay in the foreground?";
 
 /// The same of one that has listened before.
 const THE_COMMAND_IS_RIGHT: &str =
@@ -209,6 +209,13 @@ impl Server {
     /// How its first process ended, if it has.
     pub(crate) fn exit(&self) -> Option<Exit> {
         self.process()?.exit()
+    }
+
+    /// Whether the kernel shows its first process as ended, of which somebody may have yet to tell.
+    pub(super) fn has_lost_its_first_process(&self) -> bool {
+        let mut processes = self.processes().into_iter();
+        let first = processes.find(|process| Some(process.pid) == self.pid());
+        first.is_none_or(|first| first.is_zombie())
     }
 
     /// Takes what it has printed since the last call.

@@ -65,6 +65,8 @@ pub struct Target {
     /// The servers that stand behind it, by name, each started before it in the same network: `{NAME.port}` and `{NAME.addr}`
     /// are filled in with where they listen.
     pub backends: BTreeMap<String, Self>,
+    /// Whether it is started to stand behind another one.
+    pub(crate) stands_behind: bool,
     /// Whether it was found to turn clients away until it has started.
     pub(crate) found_to_turn_away: bool,
     /// Failures that are known and have a reason.
@@ -206,6 +208,7 @@ impl Target {
             package: None,
             programs: Vec::new(),
             backends: BTreeMap::new(),
+            stands_behind: false,
             found_to_turn_away: false,
             known: Vec::new(),
             file: None,
@@ -438,6 +441,15 @@ impl Target {
             (_, Some(transport)) if transport.is_local() => true,
             (Some(listen), _) => listen.starts_with('/'),
             (None, _) => is_told(&["path"]) && !is_told(&["port", "addr"]),
+        }
+    }
+
+    /// How a setting is said, which a command line says of the drilled server alone.
+    pub(super) fn setting(&self, name: &str, value: &str) -> String {
+        let in_target = format!("{name} = \"{value}\" in its target");
+        match self.stands_behind {
+            true => in_target,
+            false => format!("--{name} {value}, or {in_target} file"),
         }
     }
 

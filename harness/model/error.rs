@@ -74,10 +74,13 @@ pub enum Error {
     },
     /// The server ended before it listened.
     #[error(
-        "the server {how} after {}, before {awaited}{output}\n  command: {command}",
+        "{} {how} after {}, before {awaited}{output}\n  command: {command}",
+        who(*is_backend),
         Measured(*waited)
     )]
     EndedEarly {
+        /// Whether it is a backend, which whoever tells of it has named.
+        is_backend: bool,
         /// How it ended.
         how: String,
         /// What was awaited.
@@ -90,8 +93,14 @@ pub enum Error {
         command: String,
     },
     /// The server lives but does not listen.
-    #[error("the server did not listen: {awaited} was awaited for {}{hint}{output}\n  command: {command}", Measured(*waited))]
+    #[error(
+        "{} did not listen: {awaited} was awaited for {}{hint}{output}\n  command: {command}",
+        who(*is_backend),
+        Measured(*waited)
+    )]
     NeverListened {
+        /// Whether it is a backend, which whoever tells of it has named.
+        is_backend: bool,
         /// What was awaited.
         awaited: String,
         /// For how long.
@@ -121,10 +130,13 @@ pub enum Error {
     },
     /// Something else listens where the server should.
     #[error(
-        "port {port} is taken: {holder} listens on it, not the server{output}\n  command: {command}\n  \
-         stop that program, or let the command take any port by writing {{port}} in it"
+        "port {port} is taken: {holder} listens on it, not {}{output}\n  command: {command}\n  \
+         stop that program, or let the command take any port by writing {{port}} in it",
+        who(*is_backend)
     )]
     PortTaken {
+        /// Whether it is a backend, which whoever tells of it has named.
+        is_backend: bool,
         /// The port.
         port: u16,
         /// Who listens.
@@ -135,14 +147,14 @@ pub enum Error {
         command: String,
     },
     /// The server listens in several places and nothing says which one to drill.
-    #[error(
-        "the server listens in several places: {places}; choose one with --listen, such as --listen {first}, or listen = \"{first}\" in its target file"
-    )]
+    #[error("{} listens in several places: {places}; choose one with {setting}", who(*is_backend))]
     SeveralListeners {
+        /// Whether it is a backend, which whoever tells of it has named.
+        is_backend: bool,
+        /// How one is chosen.
+        setting: String,
         /// The places.
         places: String,
-        /// The first of them, as the option takes it.
-        first: String,
     },
     /// Nothing answers where somebody else is to have started a server.
     #[error("nothing answers at {}: {why}{}; is the server started, and is that its address? --ready-within 30s waits until it is there",
@@ -158,7 +170,7 @@ pub enum Error {
         waited: Option<Duration>,
     },
     /// A server that stands behind the one that is drilled was not to be started.
-    #[error("the backend {name}, which is started before the server")]
+    #[error("the backend {name}, which stands behind the server, did not start")]
     Backend {
         /// Its name in the target or in the scenario.
         name: String,
@@ -204,6 +216,14 @@ pub enum Error {
         /// What is in the way, and what to do.
         reason: String,
     },
+}
+
+/// What a server is called; of a backend its name has been said.
+fn who(is_backend: bool) -> &'static str {
+    match is_backend {
+        true => "it",
+        false => "the server",
+    }
 }
 
 /// What stands before each line of a server's output.

@@ -49,7 +49,11 @@ impl Mistake {
         let (file, line, column) = (&self.file, self.line.max(1), self.column);
         let label = self.label.as_ref();
         let label = label.map_or(String::new(), |label| format!("; {label}"));
-        format!("{file}:{line}:{column}: error: {}{label}", self.message)
+        // One that is told of another file shows its place there in between.
+        let mut said = self.message.lines();
+        let ends = [said.next(), said.next_back()];
+        let message = ends.into_iter().flatten().collect::<Vec<_>>().join(": ");
+        format!("{file}:{line}:{column}: error: {message}{label}")
     }
 }
 

@@ -132,6 +132,11 @@ def find_udp(server):
     return find_inet(server, CLOSED, "udp", "udp6")
 
 
+def find_any(server):
+    """Return where the server is reached over TCP, or else over UDP."""
+    return find_tcp(server) or find_udp(server)
+
+
 def find_inet(server, state, *tables):
     """Return the address of the server's socket in this state."""
     mine = server.inodes()
@@ -139,12 +144,12 @@ def find_inet(server, state, *tables):
             if row.state == state and row.inode in mine and row.port]
     if server.was_told("{port}", "{addr}"):
         ours = [row for row in ours if row.port == server.port]
-    if LISTENER is not None:
-        ours = [row for row in ours if LISTENER in
+    if server.listener is not None:
+        ours = [row for row in ours if server.listener in
                 (str(row.port), f"{row.ip}:{row.port}")]
     if len({row.port for row in ours}) > 1:
         ports = sorted({row.port for row in ours})
-        raise Unable(f"the server listens on several ports: {ports}")
+        raise Unable(f"{server.name} listens on several ports: {ports}")
     for row in sorted(ours, key=lambda row: row.ip.version):
         ip = str(row.ip)
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(ip, ip), row.port
@@ -228,6 +233,14 @@ def keep_orphans():
 class Server:
     """The server under test."""
 
+    name = "the server"
+    command, environment, files = COMMAND, ENVIRONMENT, FILES
+    open_files, listener, ready_within = OPEN_FILES, LISTENER, READY_WITHIN
+    one_connection = ONE_CONNECTION
+    backends = {}
+    # What it means that it ends without being asked to.
+    blame = Broken
+
     def __init__(self, find):
         self.find = find
         self.clients = []
@@ -247,7 +260,8 @@ class Server:
 
     def was_told(self, *names):
         """Return whether the command says where to listen."""
-        texts = [*COMMAND, *ENVIRONMENT.values(), *FILES.values()]
+        texts = [*self.command, *self.environment.values(),
+                 *self.files.values()]
         return any(name in text for name in names for text in texts)
 
     def filled(self, text):
@@ -258,19 +272,22 @@ class Server:
             "{path}": self.path,
             "{dir}": self.folder,
         }
+        for name, backend in self.backends.items():
+            values[f"{{{name}.port}}"] = str(backend.port)
+            values[f"{{{name}.addr}}"] = f"127.0.0.1:{backend.port}"
         for name, value in values.items():
             text = text.replace(name, value)
         return text
 
     def spawn(self, output, **streams):
         """Start a process of the server; what it prints goes to `output`."""
-        for name, text in FILES.items():
+        for name, text in self.files.items():
             path = os.path.join(self.folder, name)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w") as file:
                 file.write(self.filled(text))
         environment = {**os.environ, "PORT": str(self.port)}
-        for name, text in ENVIRONMENT.items():
+        for name, text in self.environment.items():
             environment[name] = self.filled(text)
         reader, writer = os.pipe()
         streams = {
@@ -279,20 +296,20 @@ class Server:
             "stderr": writer,
             **streams,
         }
-        command = [self.filled(word) for word in COMMAND]
+        command = [self.filled(word) for word in self.command]
         try:
             process = subprocess.Popen(
                 command, env=environment, start_new_session=True, **streams
             )
         except OSError as error:
-            raise Unable(f"the server did not start: {error}") from None
+            raise Unable(f"{self.name} did not start: {error}") from None
         finally:
             os.close(writer)
         threading.Thread(
             target=keep_output, args=[reader, output], daemon=True
         ).start()
-        if OPEN_FILES is not None:
-            limit = (OPEN_FILES, OPEN_FILES)
+        if self.open_files is not None:
+            limit = (self.open_files, self.open_files)
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limit)
         return process
 
@@ -305,12 +322,12 @@ class Server:
         self.output = bytearray()
         self.outputs.append(self.output)
         self.process = self.spawn(self.output, **streams)
-        deadline = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + self.ready_within
         while self.address is None:
             ended = self.process.poll()
             if ended is not None:
                 how = in_words(ended)
-                raise Unable(f"the server {how} before it listened")
+                raise Unable(f"{self.name} {how} before it listened")
             if time.monotonic() > deadline:
                 raise Unable(self.no_listener())
             time.sleep(0.02)
@@ -320,11 +337,13 @@ class Server:
 
     def no_listener(self):
         """Return what is said of a server that is not seen to listen."""
-        kinds = {"find_udp": "UDP", "find_path": "a Unix socket"}
+        kinds = {"find_udp": "UDP", "find_path": "a Unix socket",
+                 "find_any": "TCP or UDP"}
         kind = kinds.get(self.find.__name__, "TCP")
         return (
-            f"no listener on {kind} within {READY_WITHIN:g} s; where it "
-            "speaks over another transport, have this program written anew "
+            f"{self.name} has no listener on {kind} within "
+            f"{self.ready_within:g} s; where it speaks over another "
+            "transport, have this program written anew "
             "with --speaks, or of a target file that says `transport`"
         )
 
@@ -336,7 +355,7 @@ class Server:
         try:
             self.start(**streams)
         except Unable as error:
-            raise Broken(f"started again, {error}") from None
+            raise self.blame(f"started again, {error}") from None
 
     def wait_until_let_go(self):
         """Wait until the kernel has put its listening socket away.
@@ -539,7 +558,7 @@ class Server:
         """Send the server a signal; SIGKILL goes to all of it."""
         self.expect_life(0)
         if self.process.poll() is not None:
-            raise Unable("the server had ended before it got a signal")
+            raise Unable(f"{self.name} had ended before it got a signal")
         self.signals.add(number)
         self.process.send_signal(number)
         if number == signal.SIGKILL:
@@ -565,7 +584,7 @@ class Server:
         deadline = time.monotonic() + 5
         while any(state not in "Tt" for _, state, _ in self.tree()):
             if time.monotonic() > deadline:
-                raise Unable("the server could not be stopped")
+                raise Unable(f"{self.name} could not be stopped")
             self.signal_all(signal.SIGSTOP)
             time.sleep(0.002)
 
@@ -608,16 +627,16 @@ class Server:
             ended = self.process.wait(limit)
         except subprocess.TimeoutExpired:
             raise not_in_time(
-                within, f"the server did not exit within {limit:g} s"
+                within, f"{self.name} did not exit within {limit:g} s"
             ) from None
         if self.is_violent(ended) or status not in (None, ended):
-            raise Broken(f"the server {in_words(ended)}")
+            raise Broken(f"{self.name} {in_words(ended)}")
 
     def expect_output(self, text, within=None):
         """Expect the server to print this, or to have done so."""
         self.wait_for(
             lambda: text in self.output, within,
-            f"the server did not print {shown(text)}"
+            f"{self.name} did not print {shown(text)}"
         )
 
     def expect_gone(self, within=None):
@@ -782,15 +801,15 @@ class Server:
         asked = self.may_end or -ended in self.signals
         if asked and not self.is_violent(ended):
             return None
-        if ONE_CONNECTION and ended == 0:
+        if self.one_connection and ended == 0:
             return None
-        return f"the server {in_words(ended)}"
+        return f"{self.name} {in_words(ended)}"
 
     def expect_life(self, grace=0.2):
         """Expect the server to live, unless it was asked to end."""
         end = self.unasked_end(grace)
         if end is not None:
-            raise Broken(end)
+            raise self.blame(end)
 
     def part(self):
         """Let every client leave."""
@@ -805,6 +824,75 @@ class Server:
             time.sleep(0.002)
         if self.process is not None:
             self.process.wait()
+
+
+class Backend(Server):
+    """A server that stands behind the one under test."""
+
+    blame = Unable
+    one_connection = False
+
+    def __init__(self, name, backends, how):
+        super().__init__(how["find"])
+        vars(self).update(how)
+        self.name = f"the backend {name}"
+        self.backends = backends
+
+    def tree(self):
+        """Return its living processes, those without a parent too."""
+        if self.process is None:
+            return []
+        first = self.process.pid
+        below = {first, *(pid for pid, _, _ in descendants(first))}
+        return [process for process in super().tree()
+                if process[0] in below or session_of(process[0]) == first]
+
+
+class Proxy(Server):
+    """The server under test, with others that stand behind it."""
+
+    def __init__(self, find):
+        super().__init__(find)
+        self.backends = {}
+        for name, how in BACKENDS.items():
+            self.backends[name] = Backend(name, self.backends, how)
+
+    def start(self, **streams):
+        """Start what is to stand behind the server, and the server."""
+        for backend in self.backends.values():
+            if backend.process is None:
+                backend.start()
+        super().start(**streams)
+
+    def tree(self):
+        """Return the living processes of the server alone."""
+        behind = {pid for backend in self.backends.values()
+                  for pid, _, _ in backend.tree()}
+        return [process for process in super().tree()
+                if process[0] not in behind]
+
+    def settle(self):
+        """Give all the time to come to rest, as each may wake others."""
+        super().settle()
+        for backend in self.backends.values():
+            backend.settle()
+        super().settle()
+
+    def unasked_end(self, grace):
+        """Return how the server ended, unless it has been left alone."""
+        for backend in self.backends.values():
+            end = backend.unasked_end(min(grace, 0.2))
+            if end is not None:
+                raise Unable(f"{end}, and nobody had told it to end")
+        return super().unasked_end(grace)
+
+
+def session_of(pid):
+    """Return the session of a process."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None  # It has ended in between.
 
 
 def keep_output(reader, output):
@@ -1859,7 +1947,7 @@ def pieces(data, size):
 
 def perform(case, find):
     """Perform a case on a server of its own; return what is broken."""
-    server = Server(find)
+    server = SERVER(find)
     try:
         server.start()
         case(server)
@@ -1883,8 +1971,9 @@ def put_away(server):
     """End the server, and leave nothing behind; nobody interrupts that."""
     signals = (signal.SIGALRM, *ENDING)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    server.sweep()
-    shutil.rmtree(server.folder, ignore_errors=True)
+    for one in (server, *server.backends.values()):
+        one.sweep()
+        shutil.rmtree(one.folder, ignore_errors=True)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
     server.part()
 

@@ -16,6 +16,7 @@ use crate::model::subject::{Place, Subject};
 use crate::model::template::{Hole, Template};
 use crate::model::unasked::Unasked;
 use crate::transcript::event::CRASHES;
+use std::collections::BTreeMap;
 
 /// A program that shows what a server does.
 #[derive(Clone, Debug)]
@@ -38,16 +39,11 @@ impl Reproducer {
     /// # Errors
     /// The server cannot be started by such a program, or an expectation cannot be looked for in it.
     pub(crate) fn of(scenarios: &[&Scenario], target: &Target) -> Result<Self, Error> {
-        if target.listen_fds {
+        let all = || std::iter::once(target).chain(target.backends.values());
+        if let Some(handed) = all().find(|target| target.listen_fds) {
             return Err(Error::Usage(format!(
                 "{}: a reproducer cannot hand over a listening socket; write a target without `listen-fds`",
-                target.name
-            )));
-        }
-        if let Some(name) = target.backends.keys().next() {
-            return Err(Error::Usage(format!(
-                "{}: a reproducer has one server, and this one has the backend {name} behind it",
-                target.name
+                handed.name
             )));
         }
         let transport = target.profile.transport.unwrap_or(Transport::Tcp);
@@ -62,8 +58,9 @@ impl Reproducer {
         }
         let subject = Subject::of(target.profile.clone(), Place::on(transport));
         let mut limits = Vec::new();
-        if !target.sysctl.is_empty() {
-            let names: Vec<_> = target.sysctl.keys().map(String::as_str).collect();
+        let names: Vec<_> = all().flat_map(|target| target.sysctl.keys()).collect();
+        if !names.is_empty() {
+            let names: Vec<_> = names.into_iter().map(String::as_str).collect();
             limits.push(format!(
                 "the kernel parameters of the target are not set: {}",
                 names.join(", ")
@@ -85,9 +82,15 @@ impl Reproducer {
         limits.dedup();
         let constants = constants(target, time)?;
         let steps = format!(
-            "{cases}CASES = [{}]\nFIND = {}\n",
+            "{cases}CASES = [{}]\nSERVER = {}\nFIND = {}\n{}",
             names.join(", "),
-            ground.find()
+            if target.backends.is_empty() {
+                "Server"
+            } else {
+                "Proxy"
+            },
+            ground.find(),
+            behind(target)
         );
         let (before, after) = parts::around(&format!("{constants}{steps}"));
         let (imports, before) = before.split_at(before.find("\n\n").map_or(0, |at| at + 2));
@@ -123,14 +126,6 @@ fn misplaced(scenario: &Scenario, ground: Ground) -> Option<String> {
 fn constants(target: &Target, time: u64) -> Result<String, Error> {
     let none = || "None".to_owned();
     let command = python::list(target.command.iter().map(String::as_str));
-    let table = |pairs: &std::collections::BTreeMap<String, String>| match pairs.is_empty() {
-        true => vec!["{}".to_owned()],
-        false => {
-            let rows = pairs.iter();
-            let rows = rows.map(|(name, value)| format!("    {}: {},", text(name), text(value)));
-            [vec!["{".to_owned()], rows.collect(), vec!["}".to_owned()]].concat()
-        }
-    };
     let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
     let apart = match target.profile.promises.penalises_addresses() {
         true => "itertools.count()",
@@ -183,6 +178,57 @@ fn constants(target: &Target, time: u64) -> Result<String, Error> {
         all.push_str(&format!("    signal.{name},\n"));
     }
     Ok(all + "]\n")
+}
+
+/// A dictionary of texts.
+fn table(pairs: &BTreeMap<String, String>) -> Lines {
+    match pairs.is_empty() {
+        true => vec!["{}".to_owned()],
+        false => {
+            let rows = pairs.iter();
+            let rows = rows.map(|(name, value)| format!("    {}: {},", text(name), text(value)));
+            [vec!["{".to_owned()], rows.collect(), vec!["}".to_owned()]].concat()
+        }
+    }
+}
+
+/// What stands behind the target, and how each of it is started; nothing where there is none.
+fn behind(target: &Target) -> String {
+    if target.backends.is_empty() {
+        return String::new();
+    }
+    let none = || "None".to_owned();
+    let entry = |(name, backend): (&String, &Target)| {
+        // Nobody speaks to it but the server, which knows how.
+        let transport = backend.profile.transport;
+        let find = transport.map(|transport| Ground::of(backend, transport).find());
+        let open_files = backend.open_files.map(|limit| limit.to_string());
+        let rows: [(&str, Lines); 7] = [
+            ("find", vec![find.unwrap_or("find_any").to_owned()]),
+            (
+                "command",
+                python::list(backend.command.iter().map(String::as_str)),
+            ),
+            ("environment", table(&backend.environment)),
+            ("files", table(&backend.files)),
+            ("open_files", vec![open_files.unwrap_or_else(none)]),
+            (
+                "listener",
+                vec![backend.listen.as_deref().map_or_else(none, text)],
+            ),
+            ("ready_within", vec![python::seconds(backend.ready_within)]),
+        ];
+        let rows = rows.map(|(key, lines)| {
+            let lines = lines.join("\n        ");
+            format!("        \"{key}\": {lines},\n")
+        });
+        format!("    {}: {{\n{}    }},\n", text(name), rows.concat())
+    };
+    let entries: String = target.backends.iter().map(entry).collect();
+    format!(
+        "\n# What stands behind the server and is started before it, likewise; all\n# know each other's {{NAME.port}} and {{NAME.addr}}.\n\
+         BACKENDS = {{\n{entries}}}\n"
+    )
 }
 
 /// What the server says by itself: of each text what it begins with, and its pattern.

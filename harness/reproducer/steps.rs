@@ -80,7 +80,9 @@ impl Script {
         let is_asked_to_end = scenario.server_is_asked_to_end_by(usize::MAX);
         if !is_asked_to_end && !waives(Invariant::Alive) {
             let once = subject.profile.promises.serves == Some(Serves::OneConnection);
-            if !once && !waives(Invariant::Served) {
+            // What stands behind it may be gone.
+            let polite = !once && !scenario.acts_on_backends();
+            if polite && !waives(Invariant::Served) {
                 writer.polite(subject)?;
             }
             if !once && !ground.datagram && !ground.local && !waives(Invariant::CloseWait) {
@@ -271,8 +273,7 @@ impl Writer<'_> {
             Step::Settle => self.put(indent, "server.settle()"),
             // Those who walk side by side are waited for anyway; a block must not be empty.
             Step::Barrier => self.put(indent, "pass"),
-            // A program with backends is refused.
-            Step::Backend { .. } => {}
+            Step::Backend { name, action } => self.backend(name, action, indent)?,
             Step::Client { .. } | Step::Repeat { .. } => {}
         }
         Ok(())
@@ -334,6 +335,20 @@ impl Writer<'_> {
             false => Err(Error::Usage(format!(
                 "a reproducer cannot look for `server {action}` of a Unix socket, which /proc does not show; `sockdrill \
                  run` can"
+            ))),
+        }
+    }
+
+    fn backend(&mut self, name: &str, action: &ServerAction, indent: usize) -> Result<(), Error> {
+        let backend = format!("server.backends[{}]", text(name));
+        let backend = Actor {
+            name: &backend,
+            is_member: false,
+        };
+        match self.step(backend, &action.form(), indent)? {
+            true => Ok(()),
+            false => Err(Error::Usage(format!(
+                "a reproducer cannot say `{name} {action}`; `sockdrill run` can"
             ))),
         }
     }

@@ -326,7 +326,7 @@ class Nobody(Server):
         self.address, self.process = ("127.0.0.1", 1), Process()
     def sweep(self):
         pass
-Server = Nobody
+SERVER = Nobody
 said = io.StringIO()
 def status(step):
     global CASES

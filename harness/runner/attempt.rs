@@ -113,7 +113,9 @@ impl<'a> Job<'a> {
                 self.findings.has_told(self.purpose);
                 continue;
             }
-            if let Some(failed) = self.concludes(once, &mut tally, options).await? {
+            // What is seldom done is not to lie on the stack of all that is.
+            let concludes = Box::pin(self.concludes(once, &mut tally, options));
+            if let Some(failed) = concludes.await? {
                 return Ok(failed);
             }
             if tally.is_late && options.ends_when_late {
@@ -126,7 +128,8 @@ impl<'a> Job<'a> {
                 break;
             }
             let again = self.once_again(once, options).await;
-            if let Some(failed) = self.concludes(again, &mut tally, options).await? {
+            let concludes = Box::pin(self.concludes(again, &mut tally, options));
+            if let Some(failed) = concludes.await? {
                 return Ok(failed);
             }
         }

@@ -20,7 +20,7 @@ use crate::foreign::LINE;
 use crate::judge::{Doubt, Skip, Verdict};
 use crate::launch::lab::Lab;
 use crate::launch::{Project, Target};
-use crate::model::error::Error;
+use crate::model::error::{Error, ExitCode};
 use crate::model::mistake::{Mistake, Mistakes};
 use crate::model::scenario::Scenario;
 use crate::model::spent::Spent;
@@ -192,8 +192,9 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
     }
     let mut target = match (&given.target, &file.server) {
         (Some(target), _) => target.clone(),
-        (None, Some(name)) => target_of_file(name, path, given)
-            .map_err(|error| in_its_line(&text, ("server:", name), "server", error))?,
+        (None, Some(name)) => target_of_file(name, path, given).map_err(|error| {
+            in_its_line(&text, ("server:", name), "server", &error).unwrap_or(error)
+        })?,
         (None, None) => {
             return Err(Error::Usage(format!(
                 "{}: no server; write `server: NAME_OR_FILE` at its top, or give an --address or a command after `--`",
@@ -208,8 +209,9 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
             // A file may lie elsewhere, and nobody needs it; a name is a slip wherever it stands.
             if is_needed || !speaks.contains(['/', '.']) {
                 let found = given.project.profile(speaks);
-                let found = found
-                    .map_err(|error| in_its_line(&text, ("speaks:", speaks), "speaks", error))?;
+                let found = found.map_err(|error| {
+                    in_its_line(&text, ("speaks:", speaks), "speaks", &error).unwrap_or(error)
+                })?;
                 target.profile = if is_needed { found } else { target.profile };
             }
         }
@@ -222,8 +224,10 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
             format!("backends[{}].server", number.saturating_sub(of_others)),
         );
         let said = backend.server.as_deref().unwrap_or_default();
-        target = with_backend(target, backend, path, given)
-            .map_err(|error| in_its_line(&text, (&setting, said), &way, error))?;
+        target = with_backend(target, backend, path, given).map_err(|error| {
+            in_its_line(&text, (&setting, said), &way, &error)
+                .unwrap_or_else(|| file.target_refused(&backend.name, error))
+        })?;
     }
     // What the server is reached over says whether connections end with it.
     let file = match target.profile.transport {
@@ -251,14 +255,17 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
     file.cases.iter().map(run).collect()
 }
 
-/// What is wrong with a name, in the line of the file that says it.
-fn in_its_line(text: &DrillText, said: (&str, &str), way: &str, error: Error) -> Error {
-    let Error::Unknown { kind, name, hint } = &error else {
-        return error;
+/// What is wrong with a name, or with what it names, in the line of the file that says it, unless that is another file.
+fn in_its_line(text: &DrillText, said: (&str, &str), way: &str, error: &Error) -> Option<Error> {
+    let mistake = match error {
+        Error::Unknown { kind, name, hint } => {
+            let title = format!("there is no {kind} `{}`", LINE.text(name));
+            Diagnostic::unknown_name(&title, hint)
+        }
+        error if error.exit_code() == ExitCode::Usage => Diagnostic::new(0..0, error.to_string()),
+        _ => return None,
     };
-    let title = format!("there is no {kind} `{}`", LINE.text(name));
-    let mistake = Diagnostic::unknown_name(&title, hint);
-    text.mistake_in(said, way, mistake).unwrap_or(error)
+    text.mistake_in(said, way, mistake)
 }
 
 /// The target with these promises beside those of its profile.

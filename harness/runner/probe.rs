@@ -203,7 +203,9 @@ pub(super) fn subject_of(
     target: &Target,
     settings: &Settings,
 ) -> Result<Subject, Error> {
-    let server = session.server().ok_or_else(|| in_background(target))?;
+    let server = session
+        .server()
+        .ok_or_else(|| foreground::refusal(target))?;
     let known = Subject::of(target.profile.clone(), place_of(session, server));
     let subject = Subject {
         own_namespace: lab.is_private(),
@@ -321,18 +323,4 @@ fn silent_client() -> Scenario {
 fn with_a_look_at_the_end(mut lines: Vec<Line>) -> Vec<Line> {
     lines.insert(lines.len().saturating_sub(1), settle());
     lines
-}
-
-/// A server that listens although its first process has ended: it can be neither watched nor told to end.
-fn in_background(target: &Target) -> Error {
-    Error::EndedEarly {
-        how: "put itself into the background, and its first process ended".to_owned(),
-        awaited: format!(
-            "it could be drilled; {}",
-            foreground::advice(&target.command)
-        ),
-        waited: Duration::ZERO,
-        output: String::new(),
-        command: target.command_line(),
-    }
 }

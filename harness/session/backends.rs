@@ -50,6 +50,7 @@ impl Session<'_> {
 
     /// Sends a signal to a backend, or writes down that it had ended.
     fn signal_backend(&self, name: &str, signal: Signal) {
+        self.observer.count_drops_behind();
         let backend = self.observer.backends.find(name);
         let server = backend.filter(|backend| !backend.has_ended());
         match server.and_then(Backend::server) {
@@ -82,11 +83,16 @@ impl Session<'_> {
     /// Starts a backend again; what runs of it is ended.
     async fn start_backend(&mut self, name: &str) -> (Ended, Flow) {
         self.observer.prove_backends();
-        self.observer.record_backend(name, ServerEvent::Killed);
+        self.observer.count_drops_behind();
+        let backend = self.observer.backends.find(name);
+        if backend.is_some_and(|backend| !backend.has_ended()) {
+            self.observer.record_backend(name, ServerEvent::Killed);
+        }
         let Some(backend) = self.observer.backends.find_mut(name) else {
             return (Ended::Done, Flow::Break(()));
         };
         let started = backend.start().await;
+        self.observer.awaited_ends.borrow_mut().remove(name);
         let pid = backend.server().and_then(|server| server.pid());
         match started {
             Ok(()) => {
@@ -109,7 +115,9 @@ impl Session<'_> {
         let names: Vec<_> = backends.map(|backend| backend.name.clone()).collect();
         for name in names {
             self.let_backend_run_on(&name);
-            if self.observer.was_ordered_to_end(&name) && self.has_ended_in_time(&name).await {
+            let is_to_end = self.observer.was_ordered_to_end(&name);
+            if is_to_end && self.has_ended_in_time(&name).await || self.has_ended_as_awaited(&name)
+            {
                 // Where that fails it is written down.
                 let _ = self.start_backend(&name).await;
             }
@@ -133,6 +141,13 @@ impl Session<'_> {
         }
     }
 
+    /// Whether a backend has ended of which a step has awaited that.
+    fn has_ended_as_awaited(&self, name: &str) -> bool {
+        let backend = self.observer.backends.find(name);
+        self.observer.awaited_ends.borrow().contains(name)
+            && backend.is_some_and(Backend::has_ended)
+    }
+
     /// Whether a backend ends within the time that any step has.
     async fn has_ended_in_time(&self, name: &str) -> bool {
         let Some(backend) = self.observer.backends.find(name) else {
@@ -153,6 +168,11 @@ impl Session<'_> {
         limit: Duration,
     ) -> (Ended, Flow) {
         let state = || self.observer.recorder.backend_state(name);
+        if matches!(what, ServerExpectation::Exit(_)) {
+            // How it ends, and whether, is the matter of this step, which may come after that.
+            let mut ends = self.observer.awaited_ends.borrow_mut();
+            ends.insert(name.to_owned());
+        }
         let Some(backend) = self.observer.backends.find(name) else {
             return (Ended::Done, Flow::Break(()));
         };
@@ -193,6 +213,18 @@ async fn ends(exit: &mut Option<tokio::sync::watch::Receiver<Option<Exit>>>) {
     }
 }
 
+/// How a backend has ended that nobody had told to, or has gone where nobody can tell it.
+fn end_of(backend: &Backend, exit: Exit) -> String {
+    if exit == Exit::Status(0) && !backend.has_ended() {
+        let advice = backend.advice();
+        return format!("it put itself into the background, and its first process ended; {advice}");
+    }
+    let output = backend.server().map(Server::take_output);
+    let words = last_line(&output.unwrap_or_default());
+    let words = words.map_or(String::new(), |line| format!("; its last output: {line}"));
+    format!("{exit}, and nobody had told it to end{words}")
+}
+
 /// What is seen of a backend of which this is expected, where it is anything.
 fn seen(backend: &Backend, what: &ServerExpectation) -> Option<ServerEvent> {
     let server = backend.server()?;
@@ -222,6 +254,7 @@ impl Observer {
 
     /// Writes down which backends run, before anybody has spoken to the server.
     pub(super) fn begin_backends(&self) {
+        self.awaited_ends.borrow_mut().clear();
         for backend in self.backends.iter() {
             if let Some(pid) = backend.server().and_then(|server| server.pid()) {
                 self.record_backend(&backend.name, ServerEvent::Started { pid });
@@ -231,21 +264,17 @@ impl Observer {
 
     /// Writes down which backend has ended though nobody has told it to: what the server did without it says nothing of the server.
     pub(super) fn prove_backends(&self) {
-        for backend in self.backends.iter().filter(|backend| backend.has_ended()) {
-            let Some(server) = backend.server() else {
+        for backend in self.backends.iter() {
+            let exit = backend.server().and_then(Server::exit);
+            let Some(exit) = exit else {
                 continue;
             };
-            let Some(exit) = server.exit() else {
-                continue;
-            };
-            self.record_backend_news(&backend.name, ServerEvent::Exited(exit));
+            if backend.has_ended() {
+                self.record_backend_news(&backend.name, ServerEvent::Exited(exit));
+            }
             if !self.was_ended(&backend.name, exit) {
-                let words = last_line(&server.take_output());
-                let words =
-                    words.map_or(String::new(), |line| format!("; its last output: {line}"));
                 let fault = Fault::Backend(backend.name.clone());
-                let evidence = format!("{exit}, and nobody had told it to end{words}");
-                self.recorder.disprove_once(fault, evidence);
+                self.recorder.disprove_once(fault, end_of(backend, exit));
             }
         }
     }
@@ -269,9 +298,12 @@ impl Observer {
         self.signals_to(name).into_iter().any(Signal::orders_end)
     }
 
-    /// Whether a backend has ended so because of a step: it was told to, or does not know the signal that it was sent.
+    /// Whether a backend has ended so because of a step: it was told to, or does not know the signal that it was sent; or a step has
+    /// judged its end.
     fn was_ended(&self, name: &str, exit: Exit) -> bool {
         let is_by = |signal: Signal| exit == Exit::Signal(signal.number());
-        self.was_ordered_to_end(name) || self.signals_to(name).into_iter().any(is_by)
+        self.awaited_ends.borrow().contains(name)
+            || self.was_ordered_to_end(name)
+            || self.signals_to(name).into_iter().any(is_by)
     }
 }

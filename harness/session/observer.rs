@@ -6,11 +6,10 @@ use super::quiescence::Poll;
 use super::turn::Turn;
 use crate::kernel::tree_of;
 use crate::kernel::{
-    Activity, Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table,
-    Watched,
+    Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table, Watched,
 };
 use crate::launch::lab::Lab;
-use crate::launch::{Backends, Burst, Server};
+use crate::launch::{Backends, Burst, DropsBehind, LookBehind, Server};
 use crate::model::address::Address;
 use crate::model::limits::{
     DELAY_WORTH_RECORDING, LET_GO_WITHIN, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME,
@@ -68,7 +67,11 @@ pub(super) struct Observer {
     counters: Counters,
     pub(super) looks: Cell<Poll>,
     /// What the backends were at when it was looked last.
-    pub(super) behind: RefCell<Vec<Activity>>,
+    pub(super) behind: RefCell<LookBehind>,
+    /// The datagrams that were dropped on their way to backends.
+    drops_behind: RefCell<DropsBehind>,
+    /// The backends that run of which a step has awaited the end.
+    pub(super) awaited_ends: RefCell<HashSet<String>>,
     /// The processes in the lab.
     pub(super) watched: RefCell<Watched>,
 }
@@ -106,6 +109,8 @@ impl Observer {
             counters: Counters::default(),
             looks: Cell::default(),
             behind: RefCell::default(),
+            drops_behind: RefCell::default(),
+            awaited_ends: RefCell::default(),
         }
     }
 
@@ -122,6 +127,7 @@ impl Observer {
         self.ends.record_crashes();
         self.ends_watch = self.ends.watch();
         self.watch_exit();
+        self.drops_behind.replace(self.backends.drops());
         self.counters = Counters::of(self.lab.supervisor().pid());
         self.lab.destroy_events();
     }
@@ -347,8 +353,22 @@ impl Observer {
     /// where it can excuse a server.
     pub(super) fn record_counters(&self) {
         let mut moved = Counters::of(self.lab.supervisor().pid()).since(&self.counters);
+        // What was dropped on its way to a backend is nothing that a client has to do without.
+        self.count_drops_behind();
+        let behind = self.drops_behind.borrow().datagrams();
+        let of_buffers = moved.iter_mut();
+        for (_, dropped) in of_buffers.filter(|(name, _)| name == RECEIVE_BUFFER_ERRORS) {
+            *dropped = dropped.saturating_sub(behind);
+        }
+        moved.retain(|(_, by)| *by > 0);
         moved.retain(|(name, _)| self.lab.is_private() || name == RECEIVE_BUFFER_ERRORS);
         self.record(What::Counters(moved));
+    }
+
+    /// Counts what was dropped on its way to backends, while their sockets are there.
+    pub(super) fn count_drops_behind(&self) {
+        self.backends
+            .count_drops(&mut self.drops_behind.borrow_mut());
     }
 
     /// Writes down that none of the sockets on which a server of somebody else has listened is there, and others are: it was started again.

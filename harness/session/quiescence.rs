@@ -3,6 +3,7 @@
 use super::clients::Clients;
 use super::observer::Observer;
 use crate::kernel::{Activity, BUSY_FROM, OwnTime, RestDetector, Row, State, percent, shows_waits};
+use crate::launch::LookBehind;
 use crate::launch::lab::Lab;
 use crate::model::address::Address;
 use crate::model::limits::{
@@ -83,17 +84,16 @@ impl Observer {
             self.record_destroyed_sockets();
             self.ends.record_soon();
             self.lab.look_at_room();
+            self.count_drops_behind();
             let begun = Instant::now();
             let still = self.stillness();
             // What stands behind it may wake it as clients do.
-            let behind = self.backends.look();
-            let is_same = last.still == still && *self.behind.borrow() == behind;
-            let is_calm = is_same && self.backends.are_calm();
-            let parked = is_calm && still.parked && behind.iter().all(|still| still.parked);
+            let behind = self.backends.look(&mut self.behind.borrow_mut());
+            let is_same = last.still == still;
+            let parked = is_same && still.parked && behind.is_parked;
             let settled = parked && self.lab.is_private();
-            let rests = is_calm && still.at_rest && behind.iter().all(|still| still.at_rest);
-            let own_time_behind = self.backends.own_time(&behind);
-            self.behind.replace(behind);
+            let rests = is_same && still.at_rest && behind.rests;
+            let own_time_behind = self.backends.own_time(&self.behind.borrow());
             let now = Instant::now();
             let rests_since = rests.then(|| last.rests_since.unwrap_or(now));
             let own_time = self.watched.borrow().own_time(&still);
@@ -169,7 +169,7 @@ impl Observer {
         let begun = Instant::now();
         let (mut taken, mut since) = (0, begun);
         let (mut last, mut shortest, mut looks) = (None, u32::MAX, 0);
-        let mut first = None;
+        let (mut first, mut behind) = (None, LookBehind::default());
         loop {
             if begun.elapsed() > SERVED_WITHIN {
                 let evidence = "the server was still reading it";
@@ -199,14 +199,11 @@ impl Observer {
                     _ => return,
                 }
             }
-            let behind = self.backends.look();
-            let rests = now.at_rest && behind.iter().all(|still| still.at_rest);
-            let all_rest = rests && self.backends.are_calm();
-            let all = (now, behind);
-            if quiet && all_rest && last.as_ref() == Some(&all) {
+            let rests_behind = self.backends.look(&mut behind).rests;
+            if quiet && now.at_rest && last == Some(now) && rests_behind {
                 return;
             }
-            last = quiet.then_some(all);
+            last = quiet.then_some(now);
             // Nothing announces that another process has come to rest.
             looks += 1;
             tokio::time::sleep(self.before_another_look(&now, looks)).await;

@@ -5,7 +5,7 @@ use super::quiescence::{is_busy, is_for_us, is_starved_of_proof};
 use crate::kernel::{
     Activity, BUSY_FROM, Held, Idleness, Labour, Memory, RestDetector, State, Toil, percent,
 };
-use crate::launch::Server;
+use crate::launch::{LookBehind, Server};
 use crate::model::figure::Figure;
 use crate::model::invariant::Invariant;
 use crate::model::limits::{LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, RETURN_WITHIN};
@@ -224,7 +224,7 @@ struct Polls {
     rest: RestDetector,
     last: Option<(Instant, Activity)>,
     /// What the backends were at.
-    behind: Vec<Activity>,
+    behind: LookBehind,
     /// How many there were.
     taken: u32,
 }
@@ -234,24 +234,9 @@ impl Polls {
         Self {
             rest: RestDetector::beside(idleness),
             last: None,
-            behind: Vec::new(),
+            behind: LookBehind::default(),
             taken: 0,
         }
-    }
-
-    /// Whether what stands behind the server, and may wake it, has not run since the look before either.
-    fn is_still_behind(&mut self, observer: &Observer, patiently: bool) -> bool {
-        let behind = observer.backends.look();
-        let waits = |still: &Activity| {
-            if patiently {
-                still.parked
-            } else {
-                still.at_rest
-            }
-        };
-        let is_same = behind.iter().all(waits) && self.behind == behind;
-        self.behind = behind;
-        is_same && observer.backends.are_calm()
     }
 
     /// Whether it has been busy for as long as it was looked at, and that was not too short to tell: with several of its kind on
@@ -296,7 +281,12 @@ impl Polls {
             };
             is_still = has_waited && waits && *last == still;
         }
-        is_still &= self.is_still_behind(observer, patiently);
+        let behind = observer.backends.look(&mut self.behind);
+        is_still &= if patiently {
+            behind.is_parked
+        } else {
+            behind.rests
+        };
         self.taken += 1;
         self.last = Some((now, still));
         (sample, is_still)

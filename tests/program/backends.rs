@@ -69,8 +69,64 @@ fn backend_that_was_told_to_end_is_there_again_for_the_next_case() {
 fn case_whose_backend_does_not_start_could_not_run_and_names_it() {
     let fails = target("", "'-c', 'import sys; sys.exit(\"no licence\")'");
     run(&fails, ASKS)
-        .prints("the backend origin, which is started before the server")
+        .prints("the backend origin, which stands behind the server, did not start: it exited with status 1")
         .prints("no licence");
+}
+
+#[test]
+fn backend_that_does_not_listen_is_told_with_what_was_awaited_and_what_to_do() {
+    let deaf = "'-c', 'import time; time.sleep(100)', '{port}']\nready-within = '300ms'\n#";
+    let run = run(&target("", deaf), ASKS);
+    let run = run.prints("the backend origin, which stands behind the server, did not start");
+    let run = run.prints("it did not listen: a listener on port 7001 was awaited for 3");
+    let run = run.prints("by ready-within = \"1800ms\" in its target; it printed nothing");
+    // Options are about the drilled server.
+    let is_told = run.stdout.contains("--ready-within");
+    run.demand(!is_told, "an option is told that does not help");
+}
+
+/// Whatever is wrong with the target of a backend, or of the server, is shown where the scenario names it.
+#[rstest]
+#[case::no_such_file("missing.toml", "", "there is no target `missing.toml`")]
+#[case::garbled("x.toml", "command = ['python3'", "unclosed array")]
+#[case::of_another_word("x.toml", "comand = []", "did you mean `command`?")]
+#[case::on_a_unix_path("x.toml", "command = ['x', '{path}']", "have it listen on 127.0.0.1")]
+fn target_that_is_none_is_shown_where_it_is_named(
+    #[case] name: &str,
+    #[case] text: &str,
+    #[case] told: &str,
+    #[values("server", "backend: origin")] setting: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("x.toml", text);
+    write("proxy.toml", usual().split("[backends").next().unwrap());
+    let is_server = setting == "server";
+    let (first, second) = match is_server {
+        true => (format!("server: {name}"), String::new()),
+        false => ("server: proxy.toml".to_owned(), format!("{setting} {name}")),
+    };
+    if is_server && text.contains("{path}") {
+        return;
+    }
+    let case = "case a\n  clients: alice\n\n  alice connect\n";
+    write("a.drill", &format!("{first}\n{second}\n\n{case}"));
+    let file = folder.path().join("a.drill");
+    let (line, column) = if is_server { (1, 9) } else { (2, 17) };
+    let place = format!("{}:{line}:{column}\n", file.display());
+    let run = sockdrill(&["run", &file.to_string_lossy()]).run().code(2);
+    run.complains(told).complains(&place).complains("^^^");
+    // What a file includes stands in that one.
+    if !is_server {
+        write("shared.drill", &format!("{second}\n"));
+        write(
+            "a.drill",
+            &format!("{first}\ninclude: shared.drill\n\n{case}"),
+        );
+        let place = format!("{}:1:17\n", folder.path().join("shared.drill").display());
+        let run = sockdrill(&["run", &file.to_string_lossy()]).run().code(2);
+        run.complains(told).complains(&place);
+    }
 }
 
 /// Isolated or not, what stands behind it has a port that is free.
@@ -259,18 +315,43 @@ fn backend_that_has_gone_by_the_end_of_a_case_makes_no_pass() {
     );
 }
 
-/// A daemon lives on in another process.
-#[test]
-fn backend_in_the_background_is_there() {
+/// As a server is that does so: it can be neither watched nor told to end. Where its first process stays for a while, that shows late.
+#[rstest]
+#[case::at_once("0", "did not start: it put itself into the background")]
+#[case::later("0.3", "was not there: it put itself into the background")]
+fn backend_in_the_background_is_refused_with_what_to_write(
+    #[case] seconds: &str,
+    #[case] told: &str,
+) {
     let forks = format!(
-        "'-c', 'import os, sys; os.fork() and os._exit(0); os.setsid(); os.execvp(\"python3\", [\"python3\", \"{ORIGIN}\", sys.argv[1]])', \
-         '{{port}}'"
+        "'-c', 'import os, sys, time; os.fork() and (time.sleep({seconds}), os._exit(0)); os.setsid(); \
+         os.execvp(\"python3\", [\"python3\", \"{ORIGIN}\", sys.argv[1]])', '{{port}}'"
     );
-    run(&target("", &forks), ASKS).code(0);
-    let wrong = ASKS.replace("\"HI", "\"HO");
-    run(&target("", &forks), &wrong)
-        .code(1)
-        .prints("alice expected \"HO\\n\"");
+    let steps = format!("{ASKS}  pause 600ms\n");
+    run(&target("", &forks), &steps)
+        .prints("inconclusive  a::a")
+        .prints("the backend origin")
+        .prints(told)
+        .prints("start it in the foreground: give it the option that keeps it there");
+}
+
+/// The step that awaits an end judges it, as that of the server itself does, whoever has brought it about.
+#[rstest]
+#[case::as_expected("\n", 0, "1 passed")]
+#[case::with_another_status(
+    " 0\n",
+    1,
+    "the backend origin was to end with status 0, and it exited with status 1"
+)]
+fn end_of_a_backend_is_judged_by_the_step_that_awaits_it(
+    #[case] status: &str,
+    #[case] code: i32,
+    #[case] told: &str,
+) {
+    let steps = format!(
+        "  alice send \"END\\n\"\n  alice expect \"GONE\\n\"\n  origin expect exit{status}"
+    );
+    run(&usual(), &steps).code(code).prints(told);
 }
 
 /// Takes one connection after the other, and has room for one more: the kernel drops who comes then, and lets them come again after a
@@ -319,4 +400,133 @@ fn connection_to_a_backend_that_is_yet_to_come_is_waited_for() {
     );
     let text = "server: proxy.toml\n\ncase a\n  clients: crowd[12]\n\n  crowd connect\n  crowd send \"hi\\n\"\n  crowd expect \"HI\\n\"\n";
     sockdrill(&["run", &file("a.drill", text)]).run().code(0);
+}
+
+/// Takes datagrams into a buffer for a few: by a backend that is stopped, or by a server that sleeps, the kernel drops the others.
+const TAKES_FEW: &str = "import socket, sys, time\n\
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, int(sys.argv[2]))\n\
+    s.bind(('127.0.0.1', int(sys.argv[1])))\n\
+    host, port = sys.argv[3].split(':') if len(sys.argv) > 3 else ('', 0)\n\
+    while True:\n    \
+        data, who = s.recvfrom(2000)\n    \
+        if data == b'sleep': time.sleep(0.5)\n    \
+        if port: s.sendto(data, (host, int(port)))\n";
+
+/// What is dropped behind a server that does not answer is no excuse of its own; what was to reach itself is.
+#[rstest]
+#[case::behind_it("origin stop\n", "", 0x10000, "fail          a::a")]
+#[case::behind_it_before_that_is_another(
+    "origin stop\n",
+    "  origin start\n",
+    0x10000,
+    "fail          a::a"
+)]
+#[case::at_the_server_itself("alice send \"sleep\"\n", "", 1, "inconclusive  a::a")]
+fn datagrams_that_are_dropped_excuse_those_alone_whom_they_were_to_reach(
+    #[case] before: &str,
+    #[case] then: &str,
+    #[case] bytes: u32,
+    #[case] told: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("few.py");
+    std::fs::write(&script, TAKES_FEW).unwrap();
+    let script = script.to_string_lossy();
+    let target = format!(
+        "command = ['python3', '{script}', '{{port}}', '{bytes}', '{{origin.addr}}']\n[profile]\ntransport = 'udp'\n\
+         [backends.origin]\ncommand = ['python3', '{script}', '{{port}}', '1']\n\
+         [backends.origin.profile]\ntransport = 'udp'\n"
+    );
+    let steps = format!(
+        "  {before}  repeat 30\n    alice send \"hi\"\n  end\n  settle\n{then}  alice expect \"HI\" within 1s\n"
+    );
+    run(&target, &steps).prints(told);
+}
+
+/// Each step of a backend, in an order in which it can be taken.
+const ALL_STEPS: &str = "  alice send \"hi\\n\"\n  alice expect \"HI\\n\"\n  origin expect output \"asked for hi\" within 5s\n  origin stop\n  \
+    alice send \"ho\\n\"\n  alice expect silence\n  origin continue\n  alice expect \"HO\\n\" within 5s\n  origin signal KILL\n  \
+    origin expect exit within 5s\n  alice send \"hi\\n\"\n  alice expect \"NOBODY THERE\\n\" within 5s\n  origin start\n  settle\n  \
+    alice send \"hi\\n\"\n  alice expect \"HI\\n\" within 5s\n";
+
+/// What a backend speaks is known to the server alone.
+#[test]
+fn program_finds_a_backend_over_whatever_it_is_reached() {
+    const PASSES_BY_DATAGRAM: &str = "import socket, sys\nhost, port = sys.argv[2].split(':')\n\
+        s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nwhile True:\n    c, _ = s.accept()\n    \
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n    u.sendto(c.recv(100), (host, int(port)))\n    \
+        c.sendall(u.recv(100))\n    c.close()\n";
+    const CAPITALS: &str = "import socket, sys\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+        s.bind(('127.0.0.1', int(sys.argv[1])))\nwhile True:\n    d, w = s.recvfrom(100)\n    s.sendto(d.upper(), w)\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let (proxy, origin) = (
+        file("proxy.py", PASSES_BY_DATAGRAM),
+        file("origin.py", CAPITALS),
+    );
+    file(
+        "proxy.toml",
+        &format!(
+            "command = ['python3', '{proxy}', '{{port}}', '{{origin.addr}}']\n\
+             [backends.origin]\ncommand = ['python3', '{origin}', '{{port}}']\n"
+        ),
+    );
+    let text = "server: proxy.toml\n\ncase a\n  clients: alice\n\n  alice connect\n  alice send \"hi\"\n  alice expect \"HI\"\n";
+    let written = sockdrill(&["repro", &file("a.drill", text)]).run().code(0);
+    let program = file("a.py", &written.stdout);
+    let run = std::process::Command::new("python3").arg(program).output();
+    assert_eq!(run.unwrap().status.code(), Some(0));
+}
+
+/// Starts what stands behind the server, and says the steps about it.
+#[rstest]
+#[case::correct("", ALL_STEPS, 0, "")]
+#[case::unasked(
+    "forgets",
+    ALL_STEPS,
+    1,
+    "the backend origin did not print b'asked for hi'"
+)]
+#[case::that_ends_by_itself(
+    "",
+    "  alice send \"END\\n\"\n  alice expect \"HI\\n\" within 5s\n",
+    2,
+    "the backend origin exited with status 1, and nobody had told it to end"
+)]
+#[case::that_ends_otherwise_than_awaited(
+    "",
+    "  alice send \"END\\n\"\n  origin expect exit 0 within 5s\n",
+    1,
+    "the backend origin exited with status 1"
+)]
+fn program_of_a_case_with_a_backend_stands_alone(
+    #[case] way: &str,
+    #[case] steps: &str,
+    #[case] code: i32,
+    #[case] told: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let target = target(way, &format!("'{ORIGIN}', '{{port}}'"));
+    std::fs::write(path("proxy.toml"), target).unwrap();
+    let text = format!(
+        "server: proxy.toml\nbackend: origin\n\ncase a\n  clients: alice\n\n  alice connect\n{steps}"
+    );
+    std::fs::write(path("a.drill"), text).unwrap();
+    sockdrill(&["repro", &path("a.drill"), "--output", &path("a.py")])
+        .run()
+        .code(0);
+    let output = std::process::Command::new("python3")
+        .arg(path("a.py"))
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(told), "{said}");
 }

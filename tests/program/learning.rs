@@ -381,7 +381,7 @@ a, b = (socket.create_server(('127.0.0.1', port)) for port in (8001, 8002)); sig
     ])
     .run()
     .code(3)
-    .complains("choose one with --listen, such as --listen 127.0.0.1:8001");
+    .complains("choose one with --listen 127.0.0.1:8001, or listen = ");
 }
 
 #[test]
