@@ -131,7 +131,7 @@ impl Project {
         let profile = match raw {
             RawNamed::File(file) => Profile::find(&self.folder().join(file).to_string_lossy())?,
             RawNamed::Inline(raw) => {
-                let profile = Profile::from_raw(name, *raw, &self.text);
+                let profile = Profile::from_raw(name, *raw, &self.text, &self.folder());
                 profile.map_err(|mistake| Error::Malformed {
                     file: name.to_owned(),
                     message: mistake.shown(&self.text),

@@ -32,5 +32,6 @@ pub(crate) mod stream;
 pub(crate) mod subject;
 pub(crate) mod template;
 pub(crate) mod text_file;
+pub(crate) mod tls;
 pub(crate) mod trial;
 pub(crate) mod unasked;
