@@ -1,8 +1,8 @@
 //! Bytes that nobody expects.
 
-use super::derive::in_one_or_each;
+use super::derive::{in_one_or_each, without_a_word};
 use super::longest;
-use crate::checks::counterexample::{answer, each, echo, listen};
+use crate::checks::counterexample::{Stream, answer, each, echo, listen};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation, Source};
@@ -14,7 +14,6 @@ use crate::model::profile::Framing;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::os::fd::AsFd;
 
 /// The given payload, in as many exchanges as the server takes it in, each framed as the model wants it.
@@ -33,7 +32,7 @@ fn exchange(name: &str, payload: &[u8], subject: &Subject) -> Option<Vec<Scenari
             .reply(&data)
             .map_or(Expectation::Taken, Expectation::Data);
         ClientSteps::of(0)
-            .connect()
+            .open(subject)
             .send_data(data, Segmentation::Whole)
             .expect(expected)
             .finish(subject)
@@ -47,12 +46,23 @@ fn exchange(name: &str, payload: &[u8], subject: &Subject) -> Option<Vec<Scenari
 }
 
 /// Sends without caring what comes of it, and leaves.
-fn throw(name: &str, data: Data) -> Vec<Scenario> {
-    let steps = ClientSteps::of(0).connect();
-    vec![and_leave(name, steps.send_in_background(data))]
+fn throw(name: impl Into<String>, steps: ClientSteps, data: Data) -> Scenario {
+    and_leave(name, steps.send_in_background(data))
 }
 
-fn and_leave(name: &str, steps: ClientSteps) -> Scenario {
+/// Random bytes in the place of what a client says first: of TLS, where the server speaks that, and inside of it.
+fn garbage(seed: u64, subject: &Subject) -> Vec<Scenario> {
+    let data = Source::Pattern {
+        bytes: 64 << 10,
+        seed,
+    };
+    let thrown = |(how, comes): (&str, ClientSteps)| {
+        throw(format!("random bytes{how}"), comes, data.clone().into())
+    };
+    without_a_word(0, subject).into_iter().map(thrown).collect()
+}
+
+fn and_leave(name: impl Into<String>, steps: ClientSteps) -> Scenario {
     let leaves = ClientSteps::of(0).then(Action::Close).lines();
     let lines = [steps.lines(), vec![settle()], leaves, vec![settle()]];
     scenario(name, &[("mallory", 1)], lines.to_vec())
@@ -102,7 +112,7 @@ fn letters(bytes: usize, line: bool, subject: &Subject) -> Data {
 const HEADER_BYTES: usize = 64;
 
 /// The longest line has its newline in it, and this server has no room for that where all else was there before.
-fn no_room_for_the_newline(stream: &mut TcpStream) -> std::io::Result<()> {
+fn no_room_for_the_newline(stream: &mut Stream) -> std::io::Result<()> {
     const LONGEST: usize = 64 << 10;
     let mut held = Vec::new();
     let mut buffer = vec![0; 2 * LONGEST];
@@ -124,7 +134,7 @@ fn no_room_for_the_newline(stream: &mut TcpStream) -> std::io::Result<()> {
 
 /// Ignores a client for a while, as the profile `club` promises, and then leaves it; but an end that has come meanwhile is missed,
 /// for no event tells of it any more.
-fn ignore(stream: &mut TcpStream) -> std::io::Result<()> {
+fn ignore(stream: &mut Stream) -> std::io::Result<()> {
     std::thread::park_timeout(CLUB_IGNORES);
     stream.set_nonblocking(true)?;
     let mut buffer = [0; 16 << 10];
@@ -239,15 +249,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let seeds = (0..subject.deeper(3u64)).map(|n| subject.seed + n);
-            let data = |seed| Source::Pattern {
-                bytes: 64 << 10,
-                seed,
-            };
-            Some(
-                seeds
-                    .flat_map(|seed| throw("random bytes", data(seed).into()))
-                    .collect(),
-            )
+            Some(seeds.flat_map(|seed| garbage(seed, subject)).collect())
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -278,8 +280,12 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let bytes = subject.deeper_bytes(16 << 20);
-            let alone = throw("a line without an end", letters(bytes, false, subject));
-            Some([alone, without_an_end(bytes, subject)].concat())
+            let alone = throw(
+                "a line without an end",
+                ClientSteps::of(0).connect().secured(subject),
+                letters(bytes, false, subject),
+            );
+            Some([vec![alone], without_an_end(bytes, subject)].concat())
         },
         counterexample: Counterexample {
             instead_of: "line-echo",

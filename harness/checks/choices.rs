@@ -129,7 +129,8 @@ pub(crate) const QUESTIONS: &[Question] = &[
         fits: is_ended,
         tries: |seen| {
             let mut lines = ClientSteps::of(0).polite(seen.subject).lines();
-            lines.insert(1, pause(silence_before_an_end(seen.transcript)?));
+            let comes_in = dialogue::steps_to_come_in(seen.subject);
+            lines.insert(comes_in, pause(silence_before_an_end(seen.transcript)?));
             Some(silent_client(lines))
         },
         read: |seen| gives_up(seen, true),
@@ -200,7 +201,7 @@ pub(super) fn arrivals(subject: &Subject, clients: usize, rounds: u32) -> Scenar
 
 /// Who waits to be accepted has not been let in; where the server rests meanwhile, it turns nobody away.
 fn comes(subject: &Subject, who: usize) -> Vec<Line> {
-    let comes = ClientSteps::of(who).connect().speak_if_deferred(subject);
+    let comes = ClientSteps::of(who).arrive(subject);
     let accepted = ClientSteps::of(who).expect_within(Expectation::Accepted, STEP_WITHIN);
     [comes.lines(), vec![settle()], accepted.lines()].concat()
 }

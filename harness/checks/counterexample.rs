@@ -1,26 +1,28 @@
 //! What counterexamples are made of: plain blocking sockets and a thread a connection, so that each needs to say
 //! only what it does wrong.
 
+pub(crate) use crate::reference::blocking::{Listener, Stream};
+
 use crate::model::address::Address;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::UdpSocket;
 use std::time::Duration;
 
 /// A backlog that no check fills by accident.
 const BACKLOG: i32 = 1_024;
 
 /// Listens as a correct server does.
-pub(crate) fn listen(address: &Address) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: &Address) -> io::Result<Listener> {
     listen_with(address, true, BACKLOG)
 }
 
 /// Listens with or without SO_REUSEADDR, and with the given backlog.
-pub(crate) fn listen_with(address: &Address, reuse: bool, backlog: i32) -> io::Result<TcpListener> {
+pub(crate) fn listen_with(address: &Address, reuse: bool, backlog: i32) -> io::Result<Listener> {
     let socket = bound(address, reuse)?;
     socket.listen(backlog)?;
     announce(&socket);
-    Ok(socket.into())
+    Ok(Listener::from(socket))
 }
 
 /// A socket that is about to listen.
@@ -76,13 +78,13 @@ fn announce(socket: &Socket) {
 
 /// Serves every connection in a thread of its own; an error ends the conversation and nothing else.
 pub(crate) fn each(
-    listener: &TcpListener,
-    conversation: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Copy + 'static,
+    listener: &Listener,
+    conversation: impl Fn(&mut Stream) -> io::Result<()> + Send + Copy + 'static,
 ) -> io::Result<()> {
     loop {
         match listener.accept() {
             Ok((mut stream, _)) => {
-                std::thread::spawn(move || conversation(&mut stream));
+                std::thread::spawn(move || stream.open().and_then(|()| conversation(&mut stream)));
             }
             // Out of descriptors: a connection has to end first.
             Err(_) => std::thread::park_timeout(Duration::from_millis(50)),
@@ -92,7 +94,7 @@ pub(crate) fn each(
 
 /// Sends everything back, in a thread a connection; but it hears the first words of a client before it accepts the next one,
 /// and serves a client that stops in the middle of a line to its end first.
-pub(crate) fn echo_once_heard(listener: &TcpListener) -> io::Result<()> {
+pub(crate) fn echo_once_heard(listener: &Listener) -> io::Result<()> {
     loop {
         let (mut stream, _) = listener.accept()?;
         let first = first_words(&mut stream);
@@ -109,7 +111,7 @@ pub(crate) fn echo_once_heard(listener: &TcpListener) -> io::Result<()> {
 }
 
 /// What a client says first, up to the end of a line, its own end, or the first moment in which it says nothing more.
-fn first_words(stream: &mut TcpStream) -> Vec<u8> {
+fn first_words(stream: &mut Stream) -> Vec<u8> {
     const A_MOMENT: Duration = Duration::from_millis(50);
     let mut words = Vec::new();
     let mut buffer = vec![0; 64 << 10];
@@ -125,8 +127,8 @@ fn first_words(stream: &mut TcpStream) -> Vec<u8> {
 
 /// Serves one connection after the other.
 pub(crate) fn one_at_a_time(
-    listener: &TcpListener,
-    mut conversation: impl FnMut(&mut TcpStream) -> io::Result<()>,
+    listener: &Listener,
+    mut conversation: impl FnMut(&mut Stream) -> io::Result<()>,
 ) -> io::Result<()> {
     loop {
         let (mut stream, _) = listener.accept()?;
@@ -137,7 +139,7 @@ pub(crate) fn one_at_a_time(
 
 /// Answers every read with what `reply` makes of it, until the client has finished.
 pub(crate) fn answer(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     mut reply: impl FnMut(&[u8]) -> Vec<u8>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
@@ -150,7 +152,7 @@ pub(crate) fn answer(
 }
 
 /// Sends everything back.
-pub(crate) fn echo(stream: &mut TcpStream) -> io::Result<()> {
+pub(crate) fn echo(stream: &mut Stream) -> io::Result<()> {
     answer(stream, <[u8]>::to_vec)
 }
 

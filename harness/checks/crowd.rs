@@ -1,8 +1,8 @@
 //! Many clients at once, and after one another.
 
-use super::derive::{bulk, held_to_the_last, in_deeper_time};
+use super::derive::{bulk, held_to_the_last, in_deeper_time, without_a_word};
 use crate::checks::counterexample::{
-    answer, die_of, each, echo, echo_once_heard, listen, one_at_a_time,
+    Listener, Stream, answer, die_of, each, echo, echo_once_heard, listen, one_at_a_time,
 };
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy, Referral};
@@ -20,7 +20,6 @@ use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::subject::Subject;
 use crate::model::template::Template;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,7 +30,7 @@ static SERVED: AtomicUsize = AtomicUsize::new(0);
 static SHARED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// Collects what is read in a buffer that all conversations share.
-fn shared_buffer(stream: &mut TcpStream) -> std::io::Result<()> {
+fn shared_buffer(stream: &mut Stream) -> std::io::Result<()> {
     let mut buffer = [0; 4096];
     loop {
         let bytes = stream.read(&mut buffer)?;
@@ -60,15 +59,15 @@ fn each_its_own_bytes(subject: &Subject) -> Option<Vec<Scenario>> {
     let data = bulk(model, 32 << 10, subject.seed);
     let reply = model.reply(&data)?;
     let steps = ClientSteps::of(0)
-        .connect()
-        .send_data(data, Segmentation::Pieces(INSIDE_OF_LINES))
+        .open(subject)
+        .send_parts(data, Segmentation::Pieces(INSIDE_OF_LINES), subject)
         .expect(Expectation::Data(reply))
         .finish(subject);
     // A buffer that all share is overwritten while a write from it waits for a client that does not read.
     let much = bulk(model, 8 << 20, subject.seed);
     let stalled = model.reply(&much).map(|reply| {
         let send = ClientSteps::of(0)
-            .connect()
+            .open(subject)
             .then(Action::Stall)
             .send_in_background(much)
             .lines();
@@ -101,8 +100,8 @@ const AT_A_COLD_SERVER: u32 = 16;
 const COLD_SERVERS: usize = 5;
 
 /// Starts a worker for a client, unless one of those that were started is free.
-fn cold_pool(listener: &TcpListener) -> std::io::Result<()> {
-    let (give, take) = std::sync::mpsc::channel::<TcpStream>();
+fn cold_pool(listener: &Listener) -> std::io::Result<()> {
+    let (give, take) = std::sync::mpsc::channel::<Stream>();
     let take = Arc::new(Mutex::new(take));
     let free = Arc::new(AtomicUsize::new(0));
     loop {
@@ -143,11 +142,14 @@ fn still_there() -> Vec<Line> {
 /// Clients too many speak before they see that they are: what nobody reads of them keeps no place, and nothing else.
 fn those_too_many_speak(crowd: u32, subject: &Subject) -> Option<Scenario> {
     let request = dialogue::first_request(&subject.profile)?;
-    let late = ClientSteps::of(1)
-        .connect()
-        .send_in_background(Data::literal(request))
-        .expect_end(&[End::Fin, End::Reset])
-        .then(Action::Close);
+    let late = match subject.speaks_tls() {
+        // They may be turned away before they are secured, and have said something by then.
+        true => ClientSteps::of(1).arrive(subject),
+        false => ClientSteps::of(1)
+            .connect()
+            .send_in_background(Data::literal(request)),
+    };
+    let late = late.expect_end(&[End::Fin, End::Reset]).then(Action::Close);
     let again = ClientSteps::of(2).come_to_stay(subject).then(Action::Close);
     Some(scenario(
         "those too many speak",
@@ -332,13 +334,14 @@ pub(super) const CHECKS: &[Check] = &[
             ..Policy::MUST
         },
         scenarios: |subject| {
-            let silent = ClientSteps::of(1).connect().lines();
-            let polite = ClientSteps::of(0).polite(subject).lines();
-            Some(vec![scenario(
-                "one silent client",
-                &[("alice", 1), ("mallory", 1)],
-                vec![silent, polite],
-            )])
+            let beside = |(how, silent): (&str, ClientSteps)| {
+                scenario(
+                    format!("one silent client{how}"),
+                    &[("alice", 1), ("mallory", 1)],
+                    vec![silent.lines(), ClientSteps::of(0).polite(subject).lines()],
+                )
+            };
+            Some(without_a_word(1, subject).into_iter().map(beside).collect())
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -363,7 +366,7 @@ pub(super) const CHECKS: &[Check] = &[
             let crowd = subject.at_once(subject.deeper_crowd(100));
             let mut polite = held_to_the_last(ClientSteps::of(0).polite(subject).lines());
             // All are there, and the server has done with them what it does with a new client, before one speaks.
-            polite.insert(1, settle());
+            polite.insert(dialogue::steps_to_come_in(subject), settle());
             let polite = in_deeper_time(polite, subject);
             Some(vec![scenario(
                 "many at once",
@@ -520,12 +523,15 @@ pub(super) const CHECKS: &[Check] = &[
                 true => (subject.at_once(20), subject.deeper(10)),
                 false => (1, subject.deeper(50)),
             };
-            let leave = ClientSteps::of(0).connect().then(Action::Close).lines();
-            Some(vec![scenario(
-                "connect and close",
-                &[("crowd", crowd)],
-                vec![vec![repeat(rounds, leave), settle()]],
-            )])
+            let leaves = |(how, comes): (&str, ClientSteps)| {
+                let leave = comes.then(Action::Close).lines();
+                scenario(
+                    format!("connect and close{how}"),
+                    &[("crowd", crowd)],
+                    vec![vec![repeat(rounds, leave), settle()]],
+                )
+            };
+            Some(without_a_word(0, subject).into_iter().map(leaves).collect())
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -616,7 +622,7 @@ pub(super) const CHECKS: &[Check] = &[
             let (sees, then) = match refused {
                 // Any of them may be let in, and whoever was in is none the worse for it.
                 Refused::Closed(_) if *drops == Drops::Some => {
-                    let late = late.connect().speak_if_deferred(subject).lines();
+                    let late = late.arrive(subject).lines();
                     let leave = ClientSteps::of(1).then(Action::Close).lines();
                     let polite = ClientSteps::of(2).polite(subject).lines();
                     let all = [served.lines(), late, vec![settle()], still_there(), leave];
@@ -627,7 +633,7 @@ pub(super) const CHECKS: &[Check] = &[
                     )]);
                 }
                 Refused::Closed(text) => {
-                    let late = late.connect().speak_if_deferred(subject);
+                    let late = late.arrive(subject);
                     let late = is_shown_out(late, text.as_ref(), subject);
                     (late.then(Action::Close), Vec::new())
                 }
@@ -709,25 +715,29 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
+            let bob = || ClientSteps::of(1);
+            let (waits, then) = match subject.speaks_tls() {
+                // Who waits is not secured before its turn.
+                true => {
+                    let asks = bob().expect(Expectation::Secured).send(request.clone());
+                    (bob().connect().begin_tls(subject), asks)
+                }
+                false => (bob().connect().send(request.clone()), bob()),
+            };
+            let waits = waits.expect(Expectation::Silence);
+            let then = then.expect_reply(subject).finish(subject);
             Some(vec![scenario(
                 "a second client waits",
                 &[("alice", 1), ("bob", 1)],
                 vec![
                     ClientSteps::of(0).open_accepted(subject).lines(),
-                    ClientSteps::of(1)
-                        .connect()
-                        .send(request.clone())
-                        .expect(Expectation::Silence)
-                        .lines(),
+                    waits.lines(),
                     ClientSteps::of(0)
                         .send(request)
                         .expect_reply(subject)
                         .finish(subject)
                         .lines(),
-                    ClientSteps::of(1)
-                        .expect_reply(subject)
-                        .finish(subject)
-                        .lines(),
+                    then.lines(),
                 ],
             )])
         },

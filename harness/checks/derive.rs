@@ -3,7 +3,7 @@
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::check::Policy;
 use crate::model::data::{Data, Source};
-use crate::model::dialogue::{self, scenario, server_does, server_requires};
+use crate::model::dialogue::{self, ClientSteps, scenario, server_does, server_requires};
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
 use crate::model::limits::STEP_WITHIN;
@@ -48,6 +48,15 @@ pub(super) fn bulk_of(model: Model, bytes: usize, seed: u64) -> Data {
             Data::from(source).times((bytes / line).max(1) as u32)
         }
     }
+}
+
+/// How a client comes that says nothing, and what that is called: on a bare connection, and where the server speaks TLS behind a
+/// handshake as well.
+pub(super) fn without_a_word(who: usize, subject: &Subject) -> Vec<(&'static str, ClientSteps)> {
+    let connected = || ClientSteps::of(who).connect();
+    let secured = || (", over TLS", connected().secured(subject));
+    let secured = subject.speaks_tls().then(secured);
+    std::iter::once(("", connected())).chain(secured).collect()
 }
 
 /// The server is killed, whatever it does, and its command run again.
@@ -148,7 +157,11 @@ pub(super) fn in_deeper_time(mut lines: Vec<Line>, subject: &Subject) -> Vec<Lin
             continue;
         };
         if let Action::Expect {
-            what: Expectation::Data(_) | Expectation::Template(_) | Expectation::End { .. },
+            what:
+                Expectation::Data(_)
+                | Expectation::Template(_)
+                | Expectation::Secured
+                | Expectation::End { .. },
             within,
         } = action
             && subject.deep
@@ -201,7 +214,6 @@ pub(super) fn in_one_or_each(
 mod tests {
     use super::*;
     use crate::checks::staged::server;
-    use crate::model::dialogue::ClientSteps;
 
     #[test]
     fn long_request_is_cut_at_its_edges_and_at_some_places_between() {

@@ -1,7 +1,7 @@
 //! Half-closed connections: a client that has sent FIN can still read, and a server that has seen FIN must close too.
 
-use super::derive::{bulk, cuts, small_buffer, with_connect_options};
-use crate::checks::counterexample::{answer, each, listen};
+use super::derive::{bulk, cuts, small_buffer, with_connect_options, without_a_word};
+use crate::checks::counterexample::{Stream, answer, each, listen};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
@@ -15,7 +15,6 @@ use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
 use socket2::SockRef;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ fn orderly_end() -> Expectation {
 }
 
 /// Keeps the connection of a client that has left in the middle of a line.
-fn keep_what_is_unfinished(stream: &mut TcpStream) -> std::io::Result<()> {
+fn keep_what_is_unfinished(stream: &mut Stream) -> std::io::Result<()> {
     let mut last = b'\n';
     answer(stream, |bytes| {
         last = *bytes.last().unwrap_or(&last);
@@ -40,7 +39,7 @@ fn keep_what_is_unfinished(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// Reads and writes in two threads, and closes as soon as there is nothing more to read.
-fn close_when_read(stream: &mut TcpStream) -> std::io::Result<()> {
+fn close_when_read(stream: &mut Stream) -> std::io::Result<()> {
     let (queue, owed) = std::sync::mpsc::channel::<Vec<u8>>();
     let mut writer = stream.try_clone()?;
     let writing =
@@ -105,6 +104,7 @@ fn half_closed_and_read(reader: &SlowReader, subject: &Subject) -> Option<Vec<Li
     };
     let steps = ClientSteps::of(0)
         .then(Action::Connect(options))
+        .secured(subject)
         .then(Action::Read(Some(reader.pace)))
         .send_data(data, Segmentation::Whole)
         .then(Action::HalfClose)
@@ -285,13 +285,16 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::OWN_PROCESS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let half = ClientSteps::of(0).connect().then(Action::HalfClose).lines();
-            let leave = ClientSteps::of(0).then(Action::Close).lines();
-            Some(vec![scenario(
-                "FIN and no byte",
-                &[("mallory", subject.deeper_few(3))],
-                vec![half, vec![settle()], leave],
-            )])
+            let ends = |(how, comes): (&str, ClientSteps)| {
+                let half = comes.then(Action::HalfClose).lines();
+                let leave = ClientSteps::of(0).then(Action::Close).lines();
+                scenario(
+                    format!("FIN and no byte{how}"),
+                    &[("mallory", subject.deeper_few(3))],
+                    vec![half, vec![settle()], leave],
+                )
+            };
+            Some(without_a_word(0, subject).into_iter().map(ends).collect())
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -371,6 +374,7 @@ pub(super) const CHECKS: &[Check] = &[
             let data = bulk(model, 64 << 10, subject.seed);
             let silent = ClientSteps::of(1)
                 .then(Action::Connect(small_buffer()))
+                .secured(subject)
                 .then(Action::Stall)
                 .send_data(data, Segmentation::Whole)
                 .then(Action::HalfClose);
@@ -401,7 +405,13 @@ pub(super) const CHECKS: &[Check] = &[
                  nothing to ask for, they wait for the server before it greets: it is stopped until they are there.",
         quantities: "",
         fix: "After the reply, shut down the sending side and read what still comes, for a while, before closing.",
-        needs: &[Need::STREAM, Need::DIALOGUE, Need::CLOSES, Need::REPLY],
+        needs: &[
+            Need::STREAM,
+            Need::DIALOGUE,
+            Need::CLOSES,
+            Need::REPLY,
+            Need::INPUT_BEFORE_END,
+        ],
         policy: Policy::MUST,
         scenarios: |subject| {
             let Some(request) = dialogue::request(&subject.profile) else {
@@ -412,7 +422,7 @@ pub(super) const CHECKS: &[Check] = &[
             bytes.extend_from_slice(&[b'x'; 2_000]);
             let lines = ClientSteps::of(0)
                 .open(subject)
-                .send_data(Data::literal(bytes), segmentation)
+                .send_parts(Data::literal(bytes), segmentation, subject)
                 .expect_reply(subject)
                 .expect_end(&[End::Fin, End::Reset])
                 .then(Action::Close)

@@ -43,8 +43,8 @@ fn asks(who: usize, bytes: usize, model: Model, subject: &Subject) -> ClientStep
         Framing::Line => Segmentation::At(vec![bytes - 1]),
         Framing::Datagram | Framing::Stream => Segmentation::Whole,
     };
-    let steps = ClientSteps::of(who).connect();
-    steps.send_data(request(model, bytes, subject), segmentation)
+    let steps = ClientSteps::of(who).open(subject);
+    steps.send_parts(request(model, bytes, subject), segmentation, subject)
 }
 
 /// A client whose request of so many bytes is answered.

@@ -291,6 +291,13 @@ impl Need {
         reason: "after-exchange = \"closes\" is not promised",
     };
 
+    /// A server to which more can come than it reads before it closes.
+    pub(crate) const INPUT_BEFORE_END: Self = Self {
+        word: "input before end",
+        met: |subject| subject.profile.has_request() || !subject.speaks_tls(),
+        reason: "a server over TLS that only greets has closed before anything can be said to it",
+    };
+
     /// Several requests in one segment are answered.
     pub(crate) const PIPELINING: Self = Self {
         word: "pipelining",

@@ -464,12 +464,12 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         id: None,
         about: "What the server does with a client that connects and is silent.",
         needs: &[Need::STREAM],
-        occasion: Occasion::Own(|_| {
+        occasion: Occasion::Own(|subject| {
             Some(scenario(
                 "a silent client",
                 &[("alice", 1)],
                 vec![
-                    ClientSteps::of(0).connect().lines(),
+                    ClientSteps::of(0).connect().secured(subject).lines(),
                     vec![pause(WATCHED)],
                     ClientSteps::of(0).then(Action::Close).lines(),
                 ],

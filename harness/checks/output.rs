@@ -43,6 +43,7 @@ fn stalled(
 ) -> ClientSteps {
     ClientSteps::of(who)
         .then(Action::Connect(options))
+        .secured(subject)
         .then(Action::Stall)
         .send_in_background(bulk_of(model, bytes, subject.seed))
         .expect_within(Expectation::HeldBack, ENDS_WITHIN + partial::within(bytes))
@@ -237,6 +238,7 @@ fn in_full(kept: usize, most: usize, model: Model, subject: &Subject) -> Scenari
     let (data, reply) = exchange(kept);
     let late = ClientSteps::of(0)
         .then(Action::Connect(narrow(subject)))
+        .secured(subject)
         .then(Action::Stall)
         .send_in_background(data);
     let reads = ClientSteps::of(0)
@@ -255,7 +257,7 @@ fn in_full(kept: usize, most: usize, model: Model, subject: &Subject) -> Scenari
             late.lines(),
             vec![settle()],
             reads.lines(),
-            ClientSteps::of(1).connect().lines(),
+            ClientSteps::of(1).open(subject).lines(),
             vec![repeat(times, in_turns.lines())],
             ClientSteps::of(1).finish(subject).lines(),
         ],
@@ -299,7 +301,10 @@ pub(super) fn stream_read_late(
         .then(Action::Read(Some(pace)))
         .expect_within(reply, within);
     let part = [asks.lines(), vec![settle()], reads.lines()].concat();
-    let connects = client().then(Action::Connect(options)).lines();
+    let connects = client()
+        .then(Action::Connect(options))
+        .secured(subject)
+        .lines();
     let parts = std::iter::repeat_n(part, times).flatten();
     let leaves = client().finish(subject).lines();
     Some(connects.into_iter().chain(parts).chain(leaves).collect())

@@ -5,7 +5,7 @@ use super::derive::{
     with_connect_options,
 };
 use super::output;
-use crate::checks::counterexample::{answer, each, echo_once_heard, listen};
+use crate::checks::counterexample::{Stream, answer, each, echo_once_heard, listen};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation};
@@ -17,7 +17,6 @@ use crate::model::scenario::Line;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -45,7 +44,7 @@ fn beside_who_is_held_back(subject: &Subject) -> Option<Scenario> {
 const REPLIES: usize = 8 << 20;
 
 /// Takes each read for a whole request: what does not end in a newline is not answered.
-fn one_read_one_message(stream: &mut TcpStream) -> std::io::Result<()> {
+fn one_read_one_message(stream: &mut Stream) -> std::io::Result<()> {
     answer(stream, |bytes| match bytes {
         [.., b'\n'] => bytes.to_vec(),
         _ => Vec::new(),
@@ -53,7 +52,7 @@ fn one_read_one_message(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// Takes each read for one request: what stands behind the first newline is dropped.
-fn one_message_a_read(stream: &mut TcpStream) -> std::io::Result<()> {
+fn one_message_a_read(stream: &mut Stream) -> std::io::Result<()> {
     answer(stream, |bytes| {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         bytes[..end.map_or(bytes.len(), |end| end + 1)].to_vec()
@@ -61,7 +60,7 @@ fn one_message_a_read(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// Answers the whole lines of each read: what has come of the next one is thrown away with the buffer.
-fn whole_lines_of_each_read(stream: &mut TcpStream) -> std::io::Result<()> {
+fn whole_lines_of_each_read(stream: &mut Stream) -> std::io::Result<()> {
     answer(stream, |bytes| {
         let end = bytes.iter().rposition(|byte| *byte == b'\n');
         bytes[..end.map_or(0, |end| end + 1)].to_vec()
@@ -72,7 +71,7 @@ fn whole_lines_of_each_read(stream: &mut TcpStream) -> std::io::Result<()> {
 static OUTPUT: Mutex<()> = Mutex::new(());
 
 /// Sends everything back, to one client at a time.
-fn echo_under_one_lock(stream: &mut TcpStream) -> std::io::Result<()> {
+fn echo_under_one_lock(stream: &mut Stream) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let bytes = stream.read(&mut buffer)?;
@@ -85,7 +84,7 @@ fn echo_under_one_lock(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// Writes once and drops what the kernel did not take.
-fn write_once(stream: &mut TcpStream) -> std::io::Result<()> {
+fn write_once(stream: &mut Stream) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let bytes = stream.read(&mut buffer)?;
@@ -101,7 +100,7 @@ fn write_once(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// Reads on, however much of the replies is still to be sent.
-fn buffer_all(stream: &mut TcpStream) -> std::io::Result<()> {
+fn buffer_all(stream: &mut Stream) -> std::io::Result<()> {
     let (owed, to_send) = std::sync::mpsc::channel::<Vec<u8>>();
     let mut out = stream.try_clone()?;
     let writer =
@@ -124,7 +123,7 @@ fn cut_requests(subject: &Subject, cuts: Vec<Segmentation>) -> Vec<Vec<Line>> {
     let conversation = |segmentation| {
         let steps = ClientSteps::of(0)
             .open(subject)
-            .send_data(Data::literal(request.clone()), segmentation)
+            .send_parts(Data::literal(request.clone()), segmentation, subject)
             .expect_reply(subject);
         let steps = match subject.profile.closes_after_exchange() {
             true => steps
@@ -346,9 +345,10 @@ pub(super) const CHECKS: &[Check] = &[
             let conversation = |at: usize| {
                 ClientSteps::of(0)
                     .open(subject)
-                    .send_data(
+                    .send_parts(
                         Data::literal(request.clone()).times(2),
                         Segmentation::At(vec![request.len() + at]),
+                        subject,
                     )
                     .expect_reply(subject)
                     .expect_reply(subject)
@@ -386,7 +386,7 @@ pub(super) const CHECKS: &[Check] = &[
                 let data = model.payload(bytes, subject.seed + number);
                 let reply = model.reply(&data)?;
                 let steps = ClientSteps::of(0)
-                    .connect()
+                    .open(subject)
                     .send_data(data, Segmentation::Whole)
                     .expect_within(Expectation::Data(reply), within(bytes))
                     .finish(subject);
@@ -476,6 +476,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .map_or(Expectation::Taken, Expectation::Data);
                 let steps = ClientSteps::of(0)
                     .then(Action::Connect(options))
+                    .secured(subject)
                     .send_in_background(data)
                     .expect_within(expected, subject.deeper(Duration::from_secs(30)))
                     .finish(subject);
@@ -525,6 +526,7 @@ pub(super) const CHECKS: &[Check] = &[
             };
             let stalled = ClientSteps::of(1)
                 .then(Action::Connect(options))
+                .secured(subject)
                 .then(Action::Stall)
                 .send_in_background(data);
             let rest = ClientSteps::of(1).then(Action::Read(None)).expect_within(
@@ -658,7 +660,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let steps = ClientSteps::of(0).connect();
+            let steps = ClientSteps::of(0).open(subject);
             let lines = output::stream(
                 steps,
                 subject.deeper_bytes(16 << 20),

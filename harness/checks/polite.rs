@@ -1,15 +1,14 @@
 //! What every other check builds on.
 
 use super::derive::held_to_the_last;
-use crate::checks::counterexample::{answer, each, listen};
+use crate::checks::counterexample::{Stream, answer, each, listen};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy};
-use crate::model::dialogue::{ClientSteps, repeat, scenario, settle};
+use crate::model::dialogue::{ClientSteps, repeat, scenario, settle, steps_to_come_in};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
 use crate::model::profile::Serves;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::Mutex;
 
 /// How often an exchange is made on one connection, where it is answered again: what closes behind some of them counts. Some servers
@@ -17,10 +16,10 @@ use std::sync::Mutex;
 const EXCHANGES: u32 = 6;
 
 /// The client who came last.
-static LAST: Mutex<Option<TcpStream>> = Mutex::new(None);
+static LAST: Mutex<Option<Stream>> = Mutex::new(None);
 
 /// Answers whoever came last, whoever has spoken.
-fn answer_the_last(stream: &mut TcpStream) -> std::io::Result<()> {
+fn answer_the_last(stream: &mut Stream) -> std::io::Result<()> {
     if let Ok(mut last) = LAST.lock() {
         *last = Some(stream.try_clone()?);
     }
@@ -81,7 +80,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let mut polite = held_to_the_last(ClientSteps::of(0).polite(subject).lines());
-            polite.insert(1, settle());
+            polite.insert(steps_to_come_in(subject), settle());
             Some(vec![scenario(
                 "two polite clients at once",
                 &[("pair", subject.with_room(2))],

@@ -1,6 +1,6 @@
 //! Properties: any legal client, any cut. The scenarios are drawn, and a failure is made small before it is shown.
 
-use crate::checks::counterexample::{answer, bind, each, listen};
+use crate::checks::counterexample::{Stream, answer, bind, each, listen};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::need::Need;
 use crate::model::scenario::Scenario;
@@ -8,7 +8,6 @@ use crate::model::subject::Subject;
 use crate::property::Rules;
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
 fn drawn(subject: &Subject) -> Option<Vec<Scenario>> {
     Rules::of(subject).map(|rules| rules.batches())
@@ -26,7 +25,7 @@ const METHOD: &str = "Up to four clients, drawn from the seed, connect, send wor
                         stops is also ended and started again between connections. A failure is made as small as it goes.";
 
 /// Loses what follows a part of a word that was longer than a buffer.
-fn lose_behind_a_buffer(stream: &mut TcpStream) -> std::io::Result<()> {
+fn lose_behind_a_buffer(stream: &mut Stream) -> std::io::Result<()> {
     let mut buffer = vec![0; 4_096];
     let mut was_full = false;
     loop {
@@ -41,7 +40,7 @@ fn lose_behind_a_buffer(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// Forgets the beginning of a line that came in more than two parts.
-fn forget_the_beginning(stream: &mut TcpStream) -> std::io::Result<()> {
+fn forget_the_beginning(stream: &mut Stream) -> std::io::Result<()> {
     let mut parts: Vec<Vec<u8>> = Vec::new();
     answer(stream, |bytes| {
         let end = bytes.iter().rposition(|byte| *byte == b'\n');

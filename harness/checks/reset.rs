@@ -1,6 +1,6 @@
 //! Abrupt resets: a client may send RST at any moment, and no moment may be fatal to the server.
 
-use super::derive::{bulk, cuts};
+use super::derive::{bulk, cuts, without_a_word};
 use crate::checks::counterexample::{die_of, each, echo, echo_once_heard, listen};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
@@ -82,13 +82,13 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::OWN_PROCESS, Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let steps = ClientSteps::of(0).connect().then(Action::Reset).lines();
-            let lines = vec![repeat(subject.deeper(50), steps), settle()];
-            Some(vec![scenario(
-                "connect and reset, again and again",
-                &[("mallory", 1)],
-                vec![lines],
-            )])
+            let resets = |(how, comes): (&str, ClientSteps)| {
+                let steps = comes.then(Action::Reset).lines();
+                let lines = vec![repeat(subject.deeper(50), steps), settle()];
+                let name = format!("connect and reset, again and again{how}");
+                scenario(name, &[("mallory", 1)], vec![lines])
+            };
+            Some(without_a_word(0, subject).into_iter().map(resets).collect())
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -231,7 +231,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let data = large_request(subject)?;
             let mut lines = ClientSteps::of(0)
-                .connect()
+                .open(subject)
                 .then(Action::Stall)
                 .send_in_background(data.times(16))
                 .lines();
@@ -283,7 +283,12 @@ pub(super) const CHECKS: &[Check] = &[
                 .send(request)
                 .lines();
             lines.push(settle());
-            lines.extend(ClientSteps::of(0).then(Action::Close).lines());
+            // Who says close_notify first has ended in order, whatever follows; who is killed says nothing.
+            let leaves = match subject.speaks_tls() {
+                true => Action::Reset,
+                false => Action::Close,
+            };
+            lines.extend(ClientSteps::of(0).then(leaves).lines());
             Some(vec![scenario(
                 "close with the reply unread",
                 &[("mallory", 1)],

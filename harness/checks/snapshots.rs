@@ -9,6 +9,7 @@ use crate::model::need::Unmet;
 use crate::model::profile::{Profile, Transport};
 use crate::model::scenario::Scenario;
 use crate::model::subject::{Place, Subject};
+use crate::model::tls::TlsOptions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
@@ -88,6 +89,21 @@ fn servers() -> Vec<(&'static str, Subject)> {
         takes_its_time: true,
         ..built_in("club")
     };
+    let over_tls = |subject: Subject| Subject {
+        profile: Profile {
+            tls: Some(TlsOptions::default()),
+            ..subject.profile
+        },
+        ..subject
+    };
+    let deferred = Subject {
+        place: Place {
+            backlog: Some(128),
+            deferred: true,
+            ..Place::on(Transport::Tcp)
+        },
+        ..built_in("club")
+    };
     vec![
         ("echo", built_in("echo")),
         ("line-echo", built_in("line-echo")),
@@ -106,6 +122,13 @@ fn servers() -> Vec<(&'static str, Subject)> {
         ("uppercase-one", built_in("uppercase-one")),
         ("discard", built_in("discard")),
         ("unknown", known(Profile::unknown(), Transport::Tcp)),
+        ("line-idle over TLS", over_tls(built_in("line-idle"))),
+        ("club over TLS", over_tls(deferred)),
+        ("banner over TLS", over_tls(built_in("banner"))),
+        (
+            "unknown over TLS",
+            over_tls(known(Profile::unknown(), Transport::Tcp)),
+        ),
         ("local", over(Transport::Unix, "echo")),
         ("datagrams", built_in("udp-echo")),
         ("deep datagrams", deep("udp-echo")),

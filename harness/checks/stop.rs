@@ -2,7 +2,7 @@
 
 use super::derive::{narrow, requests, with_connect_options};
 use super::partial;
-use crate::checks::counterexample::{answer, each, echo, listen};
+use crate::checks::counterexample::{Stream, answer, each, echo, listen};
 use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy, Referral};
@@ -20,7 +20,6 @@ use crate::model::subject::Subject;
 use crate::sys::signals::{block, wait_for};
 use crate::transcript::fault::Fault;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -123,12 +122,12 @@ fn ends_beside_a_client(subject: &Subject) -> Option<Vec<Line>> {
 }
 
 /// What the reference server `club` does.
-pub(super) fn member(stream: &mut TcpStream) -> std::io::Result<()> {
+pub(super) fn member(stream: &mut Stream) -> std::io::Result<()> {
     member_who(stream, || {})
 }
 
 /// The same; `is_in` is called when the client has been welcomed.
-pub(super) fn member_who(stream: &mut TcpStream, is_in: impl Fn()) -> std::io::Result<()> {
+pub(super) fn member_who(stream: &mut Stream, is_in: impl Fn()) -> std::io::Result<()> {
     let mut line = Vec::new();
     let mut is_welcome = false;
     answer(stream, |bytes| {
@@ -148,7 +147,7 @@ pub(super) fn member_who(stream: &mut TcpStream, is_in: impl Fn()) -> std::io::R
     })
 }
 
-static OPEN: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
+static OPEN: Mutex<Vec<Stream>> = Mutex::new(Vec::new());
 
 /// Echoes, and runs `on_signal` with the number of the signal and how many came before it.
 fn echo_until(
@@ -161,7 +160,7 @@ fn echo_until(
 /// Converses with each client, and runs `on_signal` with the number of the signal and how many came before it.
 fn serve_until(
     address: &Address,
-    converse: fn(&mut TcpStream) -> std::io::Result<()>,
+    converse: fn(&mut Stream) -> std::io::Result<()>,
     on_signal: impl Fn(i32, usize) + Send + 'static,
 ) -> std::io::Result<()> {
     // Blocked before the first thread is made, so that all inherit it and one waits (sigwaitinfo(2)).
@@ -214,7 +213,7 @@ fn end_when_all_have_finished(_: i32, _: usize) {
 }
 
 /// Returns lines; who has sent the beginning of one is unfinished.
-fn echo_lines(stream: &mut TcpStream) -> std::io::Result<()> {
+fn echo_lines(stream: &mut Stream) -> std::io::Result<()> {
     let (mut line, mut begun) = (Vec::new(), None);
     let result = answer(stream, |bytes| {
         line.extend_from_slice(bytes);
@@ -228,7 +227,7 @@ fn echo_lines(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// Returns what comes; who has not taken it is unfinished.
-fn echo_at_its_pace(stream: &mut TcpStream) -> std::io::Result<()> {
+fn echo_at_its_pace(stream: &mut Stream) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let bytes = stream.read(&mut buffer)?;
@@ -320,6 +319,7 @@ fn asked_for_much(line: Data, subject: &Subject) -> Option<Vec<Line>> {
     let within = partial::within(line.length());
     let asks = ClientSteps::of(0)
         .then(Action::Connect(narrow(subject)))
+        .secured(subject)
         .then(Action::Stall)
         .send_in_background(line)
         .require(Expectation::Taken);

@@ -49,10 +49,12 @@ mod tests {
     use crate::checks::staged::known;
     use crate::drill::DrillFile;
     use crate::model::action::Action;
+    use crate::model::expectation::Expectation;
     use crate::model::need::{Need, Unmet};
     use crate::model::profile::{Profile, Transport};
     use crate::model::scenario::{ClientGroup, Line, Scenario, Step};
     use crate::model::subject::{Place, Subject};
+    use crate::model::tls::TlsOptions;
     use std::collections::HashSet;
 
     /// Everything that is done to this server, with the name of what does it.
@@ -71,6 +73,61 @@ mod tests {
             _ => None,
         });
         checks.chain(observations).collect()
+    }
+
+    /// The same server over TLS, where there is such a thing and we speak it.
+    fn over_tls(subject: &Subject) -> Vec<Subject> {
+        let may = cfg!(feature = "tls") && !subject.place.transport.is_datagram();
+        let over_tls = || Subject {
+            profile: Profile {
+                tls: Some(TlsOptions::default()),
+                ..subject.profile.clone()
+            },
+            ..subject.clone()
+        };
+        may.then(over_tls).into_iter().collect()
+    }
+
+    /// Whether a client says something, or is owed a text, on a bare connection.
+    fn speaks_beside_tls(scenario: &Scenario) -> bool {
+        let mut is_secured = vec![false; scenario.clients.len()];
+        scenario.steps().into_iter().any(|line| {
+            let Step::Client { who, action } = &line.step else {
+                return false;
+            };
+            match action {
+                Action::Connect(_) => is_secured[*who] = false,
+                Action::StartTls(_) => is_secured[*who] = true,
+                _ => {}
+            }
+            let speaks = match action {
+                Action::Send { .. } => true,
+                action => matches!(
+                    action.awaited(),
+                    Some(Expectation::Data(_) | Expectation::Template(_))
+                ),
+            };
+            speaks && !is_secured[*who]
+        })
+    }
+
+    #[test]
+    fn nothing_but_garbage_is_said_to_a_server_over_tls_beside_it() {
+        let mut beside = HashSet::new();
+        for (name, text) in Profile::built_in() {
+            let profile = Profile::parse(name, text).unwrap();
+            let transport = profile.transport.unwrap_or(Transport::Tcp);
+            for subject in over_tls(&known(profile, transport)) {
+                let all = all_scenarios(&subject).into_iter();
+                let bare = all.filter(|(_, scenario)| speaks_beside_tls(scenario));
+                beside.extend(bare.map(|(id, _)| id));
+            }
+        }
+        let known = match cfg!(feature = "tls") {
+            true => HashSet::from(["bytes/garbage"]),
+            false => HashSet::new(),
+        };
+        assert_eq!(beside, known);
     }
 
     #[test]
@@ -92,7 +149,7 @@ mod tests {
                     },
                 )
             };
-            let subjects = [on(inet), on(local)];
+            let subjects = [vec![on(inet), on(local)], over_tls(&on(inet))].concat();
             let all = subjects.iter().flat_map(|subject| {
                 let transport = subject.place.transport;
                 let scenarios = all_scenarios(subject).into_iter();

@@ -1,7 +1,7 @@
 //! Time: silent clients, slow clients, and a server that was stopped for a while.
 
 use super::needs::LATE;
-use crate::checks::counterexample::{answer, each, echo, echo_once_heard, listen};
+use crate::checks::counterexample::{Stream, answer, each, echo, echo_once_heard, listen};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation, Source};
@@ -17,7 +17,6 @@ use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -111,6 +110,7 @@ impl Drip {
             send: Action::Send {
                 data: Data::literal(words),
                 segmentation: Segmentation::Pieces(1),
+                as_records: subject.speaks_tls(),
                 every: Some(every),
                 background: true,
             },
@@ -246,7 +246,7 @@ static CONNECTED: AtomicUsize = AtomicUsize::new(0);
 static POLLED: Mutex<()> = Mutex::new(());
 
 /// Echoes, and asks again at once where there is nothing yet.
-fn echo_polling(stream: &mut TcpStream) -> std::io::Result<()> {
+fn echo_polling(stream: &mut Stream) -> std::io::Result<()> {
     let mut buffer = [0; 4096];
     loop {
         match stream.read(&mut buffer) {
@@ -436,6 +436,7 @@ pub(super) const CHECKS: &[Check] = &[
             let reply = model.reply(&data)?;
             let steps = ClientSteps::of(0)
                 .then(Action::Connect(options))
+                .secured(subject)
                 .then(Action::Read(Some(slowly)))
                 .send_in_background(data)
                 .expect_within(
@@ -585,20 +586,6 @@ pub(super) const CHECKS: &[Check] = &[
                 clients.push(("bob", served));
                 stay = ClientSteps::of(2).come_to_stay(subject).lines();
             }
-            let scenario = scenario(
-                "a silent crowd",
-                &clients,
-                vec![
-                    stay,
-                    arrive.lines(),
-                    vec![
-                        settle(),
-                        server_expects_within(ServerExpectation::Rest, subject.deeper(STEP_WITHIN)),
-                    ],
-                    polite,
-                    ClientSteps::of(1).then(Action::Close).lines(),
-                ],
-            );
             let mut waived = vec![Waiver {
                 invariant: Invariant::Bystanders,
                 reason:
@@ -612,7 +599,30 @@ pub(super) const CHECKS: &[Check] = &[
                     .to_owned(),
             });
             waived.extend(rough.into_iter().filter(|_| subject.deep));
-            Some(vec![Scenario { waived, ..scenario }])
+            let silent = |(how, arrive): (&str, ClientSteps)| {
+                let rests =
+                    server_expects_within(ServerExpectation::Rest, subject.deeper(STEP_WITHIN));
+                let parts = vec![
+                    stay.clone(),
+                    arrive.lines(),
+                    vec![settle(), rests],
+                    polite.clone(),
+                    ClientSteps::of(1).then(Action::Close).lines(),
+                ];
+                Scenario {
+                    waived: waived.clone(),
+                    ..scenario(format!("a silent crowd{how}"), &clients, parts)
+                }
+            };
+            let secured = || {
+                let connected = ClientSteps::of(1)
+                    .connect_without_waiting()
+                    .expect(Expectation::Connected);
+                (", over TLS", connected.secured(subject))
+            };
+            let secured = (concurrent && subject.speaks_tls()).then(secured);
+            let ways = std::iter::once(("", arrive)).chain(secured);
+            Some(ways.map(silent).collect())
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -758,7 +768,7 @@ fn frozen_in_a_read(subject: &Subject) -> Option<Scenario> {
 }
 
 /// Lets in whoever says `1`, and waits for that without end.
-pub(super) fn gate(stream: &mut TcpStream) -> std::io::Result<()> {
+pub(super) fn gate(stream: &mut Stream) -> std::io::Result<()> {
     let mut buffer = [0; 1024];
     match stream.read(&mut buffer)? {
         0 => Ok(()),
@@ -785,7 +795,7 @@ const LINE_IDLE: Duration = Duration::from_secs(2);
 /// The promised time of the profile `carousel` for a whole line.
 const CAROUSEL_WHOLE: Duration = Duration::from_secs(2);
 
-fn deadline_that_each_byte_moves(stream: &mut TcpStream) -> std::io::Result<()> {
+fn deadline_that_each_byte_moves(stream: &mut Stream) -> std::io::Result<()> {
     let mut is_whole = true;
     let mut buffer = [0; 4096];
     loop {
@@ -801,7 +811,7 @@ fn deadline_that_each_byte_moves(stream: &mut TcpStream) -> std::io::Result<()> 
     }
 }
 
-fn deadline_until_first_byte(stream: &mut TcpStream) -> std::io::Result<()> {
+fn deadline_until_first_byte(stream: &mut Stream) -> std::io::Result<()> {
     stream.set_read_timeout(Some(LINE_IDLE))?;
     let mut line = Vec::new();
     let mut buffer = [0; 4096];
@@ -820,7 +830,7 @@ fn deadline_until_first_byte(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// Takes all that comes, writes it beside that, and ends who has said nothing for so long, whatever is still owed.
-fn deadline_from_last_word(stream: &mut TcpStream) -> std::io::Result<()> {
+fn deadline_from_last_word(stream: &mut Stream) -> std::io::Result<()> {
     let (queue, owed) = std::sync::mpsc::channel::<Vec<u8>>();
     let mut writer = stream.try_clone()?;
     std::thread::spawn(move || owed.iter().try_for_each(|bytes| writer.write_all(&bytes)));
@@ -832,7 +842,7 @@ fn deadline_from_last_word(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.shutdown(std::net::Shutdown::Both)
 }
 
-fn deadline_never_moves(stream: &mut TcpStream) -> std::io::Result<()> {
+fn deadline_never_moves(stream: &mut Stream) -> std::io::Result<()> {
     let deadline = Instant::now() + LINE_IDLE;
     let whole = stream.try_clone()?;
     std::thread::spawn(move || {

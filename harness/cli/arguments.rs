@@ -579,4 +579,7 @@ pub(super) struct ServeArgs {
     /// Breaks the requirement of this check on purpose.
     #[arg(long, value_name = "CHECK")]
     pub(super) violate: Option<String>,
+    /// Speaks TLS, with a certificate of its own for `localhost`.
+    #[arg(long)]
+    pub(super) tls: bool,
 }

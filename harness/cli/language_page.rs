@@ -130,8 +130,11 @@ else there is means this over TLS:
 | step | over TLS |
 | --- | --- |
 | `start-tls` with `cut at` or `in pieces of` | divides the ClientHello as it is sent: byte 0 is the first of its record, whose header has five bytes. It has other bytes each time, and as many for the same name and protocols |
+| `start-tls version 1.2`, `version 1.3` | offers that version alone |
+| `start-tls certificate "client.pem" key "client-key.pem"` | shows who it is to a server that asks (RFC 8446, section 4.4.2). The files are in PEM, and the way to them begins at the folder of the scenario |
 | `start-tls first 100B` | sends so much of the ClientHello and nothing behind it, until the connection is reset, left or ended, or the server gives up: `expect fin or reset within 10s` |
 | `send` with `cut at` or `in pieces of` | divides the records that the text is sent in, not the text: byte 0 is the first of the header of the first record. A record holds up to 16 KiB of text (RFC 8446, section 5.1). In the transcript the text stands where the last of its bytes is sent. Nothing else can be sent over the connection meanwhile |
+| the same `as records` | divides the text, and sends each part as a record of its own: what a server hears inside of TLS comes in these parts |
 | `half-close`, `close` | say `close_notify`, then FIN; before the handshake is complete, FIN alone |
 | `reset`, `vanish`, `stall`, `read`, `send-urgent` | are what they are without TLS: `read 1B` reads a byte of a record, and who stalls answers no handshake either |
 | `expect "text"`, `never`, `silence`, captures | are about text. What TLS says by itself, such as session tickets, is no text |
@@ -140,10 +143,9 @@ else there is means this over TLS:
 
 An alert of the server, and whatever else makes TLS fail, breaks each expectation of text, and of `secured`, with what was seen. It is TLS 1.2 or
 1.3, as the server chooses; the transcript has the version, the cipher suite and the protocol that both speak inside. **Certificates are
-not verified**: neither the name nor the time nor who has signed them. Nothing is resumed, and no client has a certificate.
+not verified**: neither the name nor the time nor who has signed them. Nothing is resumed.
 
-The harness's own clients, who look whether the server still serves, speak no TLS: a profile of such a server has no exchange unless that
-is said before TLS begins.
+The harness's own clients, who look whether the server still serves, speak TLS where the server's profile has a table `[tls]`.
 
 ## What cases share
 

@@ -38,6 +38,12 @@ const WORDS: &[Word] = &[
         example: r"greeting = '220 {line}\r\n'",
     },
     Word {
+        name: "tls",
+        about: "The server speaks TLS from the first byte on, and everything else inside of it.",
+        values: "a table of name, alpn, version (1.2 or 1.3), certificate and key, each of which may be left out",
+        example: "tls = { name = \"localhost\" }",
+    },
+    Word {
         name: "exchange",
         about: "What a client says, and what it gets for it.",
         values: "tables, each below a line `[[exchange]]`",

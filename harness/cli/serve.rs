@@ -6,7 +6,7 @@ use crate::checks;
 use crate::model::address::Address;
 use crate::model::error::{Error, ExitCode};
 use crate::model::spelling::did_you_mean;
-use crate::reference;
+use crate::reference::{self, Tls};
 use std::net::SocketAddr;
 
 pub(super) fn serve(arguments: &ServeArgs) -> Result<ExitCode, Error> {
@@ -15,8 +15,14 @@ pub(super) fn serve(arguments: &ServeArgs) -> Result<ExitCode, Error> {
         Some(path) => Address::Path(path.clone()),
         None => Address::Inet(SocketAddr::new(arguments.host, arguments.port)),
     };
+    let failed = |source| Error::Start {
+        program: format!("{} on {address}", server.name),
+        source,
+    };
+    let tls = arguments.tls.then(Tls::built_in).transpose();
+    let tls = tls.map_err(failed)?;
     let served = match &arguments.violate {
-        None => reference::serve(server, &address),
+        None => reference::serve(server, &address, tls),
         Some(id) => {
             let check = checks::find(id).ok_or_else(|| unknown_check(id))?;
             let counterexample = &check.counterexample;
@@ -26,15 +32,11 @@ pub(super) fn serve(arguments: &ServeArgs) -> Result<ExitCode, Error> {
                     counterexample.instead_of
                 )));
             }
+            reference::blocking::over_tls(tls);
             (counterexample.serve)(&address)
         }
     };
-    served
-        .map(|()| ExitCode::Passed)
-        .map_err(|source| Error::Start {
-            program: format!("{} on {address}", server.name),
-            source,
-        })
+    served.map(|()| ExitCode::Passed).map_err(failed)
 }
 
 fn unknown_server(name: &str) -> Error {

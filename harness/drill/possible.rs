@@ -239,10 +239,15 @@ impl Client {
             Action::Send {
                 data,
                 segmentation: Segmentation::At(positions),
+                as_records,
                 ..
             } => {
+                let beside = match as_records {
+                    true => 0,
+                    false => self.tls.least_beside_data(),
+                };
                 let inside = match data.variables().is_empty() {
-                    true => 1..data.length() + self.tls.least_beside_data(),
+                    true => 1..data.length() + beside,
                     // Behind a variable nobody knows where a byte stands.
                     false => 1..data.known_length() + 1,
                 };
@@ -310,6 +315,15 @@ impl Tls {
             (_, Self::CutShort) if is_awaited => Some((
                 "NAME sends only a part of its ClientHello, and is never secured",
                 "take `first` away from `NAME start-tls`",
+            )),
+            (
+                Action::Send {
+                    as_records: true, ..
+                },
+                Self::None,
+            ) => Some((
+                "NAME has not begun TLS, which has records",
+                "write `NAME start-tls` above, or take `as records` away",
             )),
             (Action::Send { .. }, Self::CutShort) => Some((
                 "NAME sends only a part of its ClientHello, and nothing behind it",

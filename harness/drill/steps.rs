@@ -5,13 +5,15 @@ use super::diagnostic::Diagnostic;
 use super::payload;
 use super::reader::{Choice, Read, Reader, Verb, words};
 use super::tokens::Kind;
-use crate::model::action::{Action, ConnectOptions, ReadRate, TlsOptions};
+use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::data::{Data, Segmentation, Source};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::form::Wait;
 use crate::model::limits::MOST_OF_A_STEP;
 use crate::model::literal::Size;
 use crate::model::server_action::{Second, ServerAction, Signal, Streams};
+use crate::model::tls::{Identity, PemFile, TlsOptions, TlsVersion, is_host, is_protocol};
+use std::path::Path;
 use std::time::Duration;
 
 /// What a client can do.
@@ -23,15 +25,16 @@ pub(super) const ACTIONS: &[Verb<Action>] = &[
         read: |line| line.choices(CONNECT_OPTIONS).map(Action::Connect),
     },
     Verb {
-        usage: "send DATA [in pieces of SIZE | cut at POSITION…] [every DURATION] [in the background]",
-        about: "Sends data in one segment or several; without a pause each waits until the server has read the one before.",
+        usage: "send DATA [in pieces of SIZE | cut at POSITION…] [as records] [every DURATION] [in the background]",
+        about: "Sends data in one segment or several; without a pause each waits until the server has read the one before. Over TLS \
+                its records are divided, or each segment is a record of its own.",
         example: "alice send \"hello\" cut at 2 every 10ms",
         read: send,
     },
     Verb {
-        usage: "start-tls [name \"HOST\"] [alpn \"PROTOCOL\"…] [in pieces of SIZE | cut at POSITION…] [every DURATION] [first SIZE]",
+        usage: "start-tls [name \"HOST\"] [alpn \"PROTOCOL\"…] [version 1.2|1.3] [certificate \"FILE\" key \"FILE\"] [in pieces of SIZE | cut at POSITION…] [every DURATION] [first SIZE]",
         about: "Begins a TLS handshake on the connection and does not wait for its end; `first` sends only so much of the \
-                ClientHello, and nothing behind it.",
+                ClientHello, and nothing behind it. The files are in PEM.",
         example: "alice start-tls name \"localhost\" alpn \"h2\" in pieces of 1B",
         read: start_tls,
     },
@@ -409,6 +412,7 @@ struct Tail {
     times: Option<u32>,
     segmentation: Option<Segmentation>,
     every: Option<Duration>,
+    as_records: bool,
     background: bool,
     or_silence: bool,
     all_bytes_first: bool,
@@ -416,6 +420,9 @@ struct Tail {
     within: Option<Duration>,
     name: Option<String>,
     protocols: Vec<String>,
+    version: Option<TlsVersion>,
+    certificate: Option<PemFile>,
+    key: Option<PemFile>,
     first: Option<usize>,
 }
 
@@ -441,6 +448,10 @@ const CUT: Choice<Tail> = ("cut at", |tail, line| {
 });
 const EVERY: Choice<Tail> = ("every", |tail, line| {
     tail.every = Some(line.duration()?);
+    Ok(())
+});
+const AS_RECORDS: Choice<Tail> = ("as records", |tail, _| {
+    tail.as_records = true;
     Ok(())
 });
 const BACKGROUND: Choice<Tail> = ("in the background", |tail, _| {
@@ -478,8 +489,7 @@ const NAME: Choice<Tail> = ("name", |tail, line| {
 const PROTOCOLS: Choice<Tail> = ("alpn", |tail, line| {
     while tail.protocols.is_empty() || line.peek().is_some_and(|next| next.kind == Kind::Quoted) {
         let protocol = line.text("a protocol, such as \"h2\"")?;
-        // One byte says how long each is (RFC 7301, section 3.1).
-        if !(1..=255).contains(&protocol.len()) {
+        if !is_protocol(&protocol) {
             let mistake = Diagnostic::new(line.last(), "this is no name of a protocol");
             return Err(mistake.label("write 1 to 255 bytes, such as \"http/1.1\""));
         }
@@ -487,23 +497,22 @@ const PROTOCOLS: Choice<Tail> = ("alpn", |tail, line| {
     }
     Ok(())
 });
+const VERSION: Choice<Tail> = ("version", |tail, line| {
+    tail.version = Some(line.one_of("a version of TLS", TlsVersion::ALL)?);
+    Ok(())
+});
+const CERTIFICATE: Choice<Tail> = ("certificate", |tail, line| {
+    tail.certificate = Some(pem(line, "\"client.pem\"", PemFile::of_certificates)?);
+    Ok(())
+});
+const KEY: Choice<Tail> = ("key", |tail, line| {
+    tail.key = Some(pem(line, "\"client-key.pem\"", PemFile::of_key)?);
+    Ok(())
+});
 const FIRST: Choice<Tail> = ("first", |tail, line| {
     tail.first = Some(line.some_size()?);
     Ok(())
 });
-
-/// Whether it is a name of the domain name system (RFC 1123, section 2.1), and no address.
-fn is_host(name: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    name.len() <= 253 && name.split('.').all(is_label) && name.parse::<std::net::IpAddr>().is_err()
-}
 
 /// Makes sure that no way has brought a time before.
 fn once(before: Option<Duration>, line: &Reader<'_>) -> Read<()> {
@@ -562,7 +571,10 @@ fn with_data(source: &Source, more: &[Choice<Tail>]) -> Vec<Choice<Tail>> {
 fn send(line: &mut Reader<'_>) -> Read<Action> {
     let start = line.start();
     let source = source(line)?;
-    let tail = line.choices(&with_data(&source, &[PIECES, CUT, EVERY, BACKGROUND]))?;
+    let tail = line.choices(&with_data(
+        &source,
+        &[PIECES, CUT, AS_RECORDS, EVERY, BACKGROUND],
+    ))?;
     let data = tail.data(source, line, start)?;
     if let Some(Segmentation::Pieces(bytes)) = tail.segmentation
         && data.length().div_ceil(bytes) > MOST_PIECES
@@ -571,19 +583,62 @@ fn send(line: &mut Reader<'_>) -> Read<Action> {
         let label = format!("write a size that makes at most {MOST_PIECES}");
         return Err(Diagnostic::new(line.since(start), title).label(label));
     }
+    if tail.as_records && tail.segmentation.is_none() {
+        let title = "nothing says where a record ends";
+        return Err(Diagnostic::new(line.since(start), title)
+            .label("write `in pieces of SIZE` or `cut at POSITION` beside `as records`"));
+    }
     Ok(Action::Send {
         data,
         segmentation: tail.segmentation.unwrap_or(Segmentation::Whole),
         every: tail.every,
+        as_records: tail.as_records,
         background: tail.background,
     })
 }
 
+/// A file in PEM, the way to which begins at the scenario.
+fn pem(
+    line: &mut Reader<'_>,
+    example: &str,
+    read: fn(&str, &Path) -> Result<PemFile, String>,
+) -> Read<PemFile> {
+    let name = line.text(&format!("the name of a file in PEM, such as {example}"))?;
+    let folder = line.known.folder.ok_or_else(|| {
+        Diagnostic::new(line.last(), "there is no folder to look for this file in")
+            .label("write the scenario into a file")
+    })?;
+    read(&name, folder).map_err(|why| Diagnostic::new(line.last(), why))
+}
+
 fn start_tls(line: &mut Reader<'_>) -> Read<Action> {
-    let tail = line.choices(&[NAME, PROTOCOLS, PIECES, CUT, EVERY, FIRST])?;
+    let start = line.start();
+    let choices = [
+        NAME,
+        PROTOCOLS,
+        VERSION,
+        CERTIFICATE,
+        KEY,
+        PIECES,
+        CUT,
+        EVERY,
+        FIRST,
+    ];
+    let tail = line.choices(&choices)?;
+    let identity = match (tail.certificate, tail.key) {
+        (Some(certificate), Some(key)) => Some(Box::new(Identity { certificate, key })),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            let title = "`certificate` and `key` go together";
+            return Err(Diagnostic::new(line.since(start), title)
+                .label("write certificate \"client.pem\" key \"client-key.pem\""));
+        }
+    };
     Ok(Action::StartTls(TlsOptions {
         name: tail.name,
         protocols: tail.protocols,
+        version: tail.version,
+        identity,
         segmentation: tail.segmentation.unwrap_or(Segmentation::Whole),
         every: tail.every,
         first: tail.first,

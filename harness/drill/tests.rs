@@ -5,7 +5,7 @@ use super::statement::{self, Statement};
 use super::terms::{Expected, Terms};
 use super::*;
 use super::{steps, usages};
-use crate::model::action::{Action, ConnectOptions, ReadRate, TlsOptions};
+use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::data::{Data, Part, Segmentation, Source};
 use crate::model::error::Error;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
@@ -15,6 +15,7 @@ use crate::model::profile::Transport;
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
 use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use crate::model::template::{Hole, Template};
+use crate::model::tls::{TlsOptions, TlsVersion};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -1345,15 +1346,20 @@ fn handshakes() -> impl Strategy<Value = TlsOptions> {
     );
     let first = option::of(1usize..9_999);
     let times = option::of((0u64..9_999).prop_map(Duration::from_millis));
-    (options, cuts(), times, first).prop_map(|((name, protocols), segmentation, every, first)| {
-        TlsOptions {
+    let versions = [None, Some(TlsVersion::Two), Some(TlsVersion::Three)];
+    let sent = (cuts(), times, first);
+    let version = prop::sample::select(versions.to_vec());
+    (options, version, sent).prop_map(
+        |((name, protocols), version, (segmentation, every, first))| TlsOptions {
             name,
             protocols,
+            version,
+            identity: None,
             segmentation,
             every,
             first,
-        }
-    })
+        },
+    )
 }
 
 fn holes() -> impl Strategy<Value = (Hole, Vec<u8>)> {
@@ -1433,14 +1439,21 @@ fn actions() -> BoxedStrategy<Action> {
     ];
     prop_oneof![
         dials().prop_map(Action::Connect),
-        (datas(), cuts(), option::of(durations()), any::<bool>()).prop_map(
-            |(data, segmentation, every, background)| Action::Send {
-                data,
-                segmentation,
-                every,
-                background
-            }
-        ),
+        (
+            datas(),
+            cuts(),
+            option::of(durations()),
+            any::<(bool, bool)>()
+        )
+            .prop_map(|(data, segmentation, every, (background, as_records))| {
+                Action::Send {
+                    data,
+                    as_records: as_records && segmentation != Segmentation::Whole,
+                    segmentation,
+                    every,
+                    background,
+                }
+            }),
         handshakes().prop_map(Action::StartTls),
         any::<u8>().prop_map(Action::SendUrgent),
         any::<u8>().prop_map(Action::SendDescriptor),

@@ -6,14 +6,14 @@ use super::step::{Connect, Expect, ExpectEnd, ExpectLike, Sending, Step};
 use crate::drill::step_of;
 use crate::launch::lab::Lab;
 use crate::model::action::Action;
-#[cfg(feature = "tls")]
-use crate::model::action::TlsOptions;
 use crate::model::address::Address;
 use crate::model::data::Data;
 use crate::model::expectation::{End, Expectation};
 use crate::model::scenario::{ClientGroup, Step as Move};
 use crate::model::subject::Place as Where;
 use crate::model::template::Template;
+#[cfg(feature = "tls")]
+use crate::model::tls::TlsOptions;
 use rustix::net::{AddressFamily, SocketType};
 use socket2::SockAddr;
 use std::io;

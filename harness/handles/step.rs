@@ -161,6 +161,7 @@ pub struct Sending {
     data: Data,
     segmentation: Segmentation,
     every: Option<Duration>,
+    as_records: bool,
     background: bool,
 }
 
@@ -172,6 +173,7 @@ impl Sending {
             data,
             segmentation: Segmentation::Whole,
             every: None,
+            as_records: false,
             background: false,
         }
     }
@@ -202,6 +204,12 @@ impl Sending {
         self
     }
 
+    /// Over TLS, each segment as a record of its own, rather than as a part of the records of all.
+    pub fn as_records(mut self) -> Self {
+        self.as_records = true;
+        self
+    }
+
     /// While the client goes on.
     pub fn in_the_background(mut self) -> Self {
         self.background = true;
@@ -218,6 +226,7 @@ impl IntoFuture for Sending {
             segmentation: within(self.segmentation, self.data.length()),
             data: self.data,
             every: self.every,
+            as_records: self.as_records,
             background: self.background,
         };
         self.client.takes(action, self.place).into_future()

@@ -127,7 +127,7 @@ impl Project {
                 })?
             }
             RawNamed::Inline(raw) => {
-                Profile::from_raw(name, *raw, &self.text).map_err(malformed)?
+                Profile::from_raw(name, *raw, &self.text, &self.folder()).map_err(malformed)?
             }
         };
         Ok(Profile {

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 /// What is said of a server that listens nowhere.
 const IS_THE_COMMAND_RIGHT: &str =
-    "; is {port} in the right place of the command, and does it stay in the foreground?";
+    "; see that {port} is in the right place of the command, and that it stays in the foreground";
 
 /// The same of one that has listened before.
 const THE_COMMAND_IS_RIGHT: &str =

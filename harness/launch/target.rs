@@ -12,6 +12,7 @@ use crate::model::error::Error;
 use crate::model::profile::{Profile, RawProfile, RawPromises, Transport};
 use crate::model::spelling::toml_mistake;
 use crate::model::template::is_name;
+use crate::model::tls::RawTls;
 use crate::model::toml_mistake::Mistake;
 use crate::sys::root_plan::Writes;
 use serde::Deserialize;
@@ -126,6 +127,7 @@ pub(super) struct RawTarget {
     address: Option<Spanned<String>>,
     speaks: Option<String>,
     profile: Option<RawProfile>,
+    tls: Option<Spanned<RawTls>>,
     promises: Option<RawPromises>,
     #[serde(default)]
     environment: BTreeMap<String, String>,
@@ -326,9 +328,13 @@ impl Target {
                     other => other,
                 })?
             }
-            (None, Some(raw)) => Profile::from_raw(name, raw, text)
+            (None, Some(raw)) => Profile::from_raw(name, raw, text, folder)
                 .map_err(|mistake| malformed(mistake.below(&["profile"])))?,
             (None, None) => Profile::unknown(),
+        };
+        let profile = match raw.tls {
+            Some(tls) => profile.over_tls(tls, folder).map_err(malformed)?,
+            None => profile,
         };
         let profile = match raw.promises {
             Some(promises) => profile.promising(promises).map_err(malformed)?,

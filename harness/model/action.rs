@@ -3,6 +3,7 @@
 use super::data::{Data, Segmentation};
 use super::expectation::Expectation;
 use super::form::{Argument, Bound, Does, Form, Need, Over, Python, Wait};
+use super::tls::TlsOptions;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub(crate) enum Action {
         segmentation: Segmentation,
         /// The pause between segments; without one, each segment waits until the server has read the one before.
         every: Option<Duration>,
+        /// Over TLS each segment is a record of its own, rather than a part of the records of all.
+        as_records: bool,
         /// The next step does not wait until all is sent.
         background: bool,
     },
@@ -78,33 +81,6 @@ pub(crate) struct ConnectOptions {
     pub same_port: bool,
 }
 
-/// How a client begins to speak TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TlsOptions {
-    /// The host that it asks for (RFC 6066, section 3); none where it names none.
-    pub name: Option<String>,
-    /// The protocols that it offers to speak inside (RFC 7301), the one that it likes best first.
-    pub protocols: Vec<String>,
-    /// Where the ClientHello is divided.
-    pub segmentation: Segmentation,
-    /// The pause between segments; without one, each waits until the server has read the one before.
-    pub every: Option<Duration>,
-    /// Only so many bytes of the ClientHello are ever sent.
-    pub first: Option<usize>,
-}
-
-impl Default for TlsOptions {
-    fn default() -> Self {
-        Self {
-            name: None,
-            protocols: Vec::new(),
-            segmentation: Segmentation::Whole,
-            every: None,
-            first: None,
-        }
-    }
-}
-
 /// A reader's speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReadRate {
@@ -128,6 +104,7 @@ impl Action {
                 data,
                 segmentation,
                 every,
+                as_records,
                 background,
             } => {
                 let (kind, method) = match (background, segmentation, every) {
@@ -148,6 +125,7 @@ impl Action {
                         (*segmentation != Segmentation::Whole)
                             .then_some(Argument::Segmentation(segmentation)),
                     )
+                    .with_all(as_records.then_some(Argument::Word("as records")))
                     .with_all(every.map(Argument::Every))
                     .with_all(background)
             }
@@ -273,6 +251,9 @@ impl Action {
         if let Some(data) = spelt_out.data_mut() {
             *data = data.spelt_out();
         }
+        if let Self::StartTls(options) = &mut spelt_out {
+            *options = options.spelt_out();
+        }
         if let Some(what) = spelt_out.awaited_mut() {
             *what = what.spelt_out();
         }
@@ -289,45 +270,6 @@ impl Action {
             within.get_or_insert(limit.saturating_add(what.not_before()));
         }
         limited
-    }
-}
-
-impl TlsOptions {
-    /// Whether it is to be cut where nothing is sent.
-    pub(crate) fn is_not_cut(&self) -> bool {
-        let end = self.first.unwrap_or(usize::MAX);
-        match &self.segmentation {
-            Segmentation::At(positions) => !positions.iter().all(|at| (1..end).contains(at)),
-            Segmentation::Whole | Segmentation::Pieces(_) => false,
-        }
-    }
-
-    /// Whether it is to be cut, or to end, where a ClientHello of so many bytes has none.
-    pub(crate) fn is_longer_than(&self, hello: usize) -> bool {
-        let last = match &self.segmentation {
-            Segmentation::At(positions) => positions.last().copied().unwrap_or(0),
-            Segmentation::Whole | Segmentation::Pieces(_) => 0,
-        };
-        self.first.unwrap_or(0).max(last) >= hello
-    }
-
-    fn form(&self) -> Form<'_> {
-        let protocols = self.protocols.as_slice();
-        let arguments = [
-            self.name
-                .as_ref()
-                .map(|name| Argument::Texts("name", std::slice::from_ref(name))),
-            (!protocols.is_empty()).then_some(Argument::Texts("alpn", protocols)),
-            (self.segmentation != Segmentation::Whole)
-                .then_some(Argument::Segmentation(&self.segmentation)),
-            self.every.map(Argument::Every),
-            self.first.map(|bytes| Argument::Setting("first", bytes)),
-        ];
-        Form::new("start-tls", "", Does::Talks)
-            .needing(Need::SendingSide)
-            .only_over(Over::Streams)
-            .with_all(arguments.into_iter().flatten())
-            .in_python(Python::Nothing("it does not speak TLS"))
     }
 }
 
@@ -376,48 +318,5 @@ impl ConnectOptions {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.form().fmt(f)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hello(segmentation: Segmentation, first: Option<usize>) -> TlsOptions {
-        TlsOptions {
-            segmentation,
-            first,
-            ..TlsOptions::default()
-        }
-    }
-
-    #[test]
-    fn hello_is_cut_inside_of_what_is_sent_of_it() {
-        let cut = |at: &[usize], first| hello(Segmentation::At(at.to_vec()), first);
-        assert!(!cut(&[1, 99], Some(100)).is_not_cut());
-        assert!(cut(&[1, 100], Some(100)).is_not_cut());
-        assert!(cut(&[0, 5], None).is_not_cut());
-        assert!(!cut(&[9_999], None).is_not_cut());
-        assert!(!hello(Segmentation::Pieces(5), Some(3)).is_not_cut());
-    }
-
-    #[test]
-    fn hello_has_to_have_the_bytes_at_which_it_is_cut_or_ends() {
-        let cut = |at: &[usize], first| hello(Segmentation::At(at.to_vec()), first);
-        assert!(!cut(&[1, 217], None).is_longer_than(218));
-        assert!(cut(&[1, 218], None).is_longer_than(218));
-        assert!(!hello(Segmentation::Whole, Some(217)).is_longer_than(218));
-        assert!(hello(Segmentation::Whole, Some(218)).is_longer_than(218));
-        assert!(!hello(Segmentation::Pieces(900), None).is_longer_than(218));
-    }
-
-    #[test]
-    fn time_of_a_paced_hello_is_that_of_a_long_one() {
-        let paced = TlsOptions {
-            every: Some(Duration::from_millis(10)),
-            ..hello(Segmentation::Pieces(1), None)
-        };
-        let time = Action::StartTls(paced).form().time_written();
-        assert_eq!(time, Duration::from_millis(5_120));
     }
 }

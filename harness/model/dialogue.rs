@@ -47,8 +47,14 @@ pub(crate) fn first_request(profile: &Profile) -> Option<Vec<u8>> {
         .or_else(|| request(profile))
 }
 
+/// The beginning of a ClientHello (RFC 8446, section 5.1).
+const FIRST_OF_TLS: &[u8] = b"\x16\x03\x01";
+
 /// The beginning of what a client says first, which is no request yet, unless one byte is.
 fn first_words(profile: &Profile) -> Option<Vec<u8>> {
+    if profile.tls.is_some() {
+        return Some(FIRST_OF_TLS.to_vec());
+    }
     let mut words = first_request(profile)?;
     words.truncate(words.len().div_ceil(2));
     Some(words)
@@ -81,6 +87,14 @@ fn owed(template: &Template) -> Expectation {
         Some(bytes) => Expectation::Data(Data::literal(bytes)),
         None => Expectation::Template(template.clone()),
     }
+}
+
+/// For how long a handshake is waited for: it takes processor time of both, and of a crowd it takes all that there is.
+const SECURED_WITHIN: Duration = Duration::from_secs(20);
+
+/// How many steps a client takes until it has come in, and the server has yet to hear a word of its protocol.
+pub(crate) fn steps_to_come_in(subject: &Subject) -> usize {
+    ClientSteps::of(0).connect().secured(subject).lines.len()
 }
 
 /// The lines of one client, in the making.
@@ -135,6 +149,26 @@ impl ClientSteps {
             data,
             segmentation,
             every: None,
+            as_records: false,
+            background: false,
+        })
+    }
+
+    /// Sends data in segments that a server sees as such: where it speaks TLS, each is a record of its own, for of a part of a record
+    /// nothing is heard inside.
+    #[must_use]
+    pub(crate) fn send_parts(
+        self,
+        data: Data,
+        segmentation: Segmentation,
+        subject: &Subject,
+    ) -> Self {
+        let as_records = subject.speaks_tls() && segmentation != Segmentation::Whole;
+        self.then(Action::Send {
+            data,
+            segmentation,
+            every: None,
+            as_records,
             background: false,
         })
     }
@@ -146,6 +180,7 @@ impl ClientSteps {
             data,
             segmentation: Segmentation::Whole,
             every: None,
+            as_records: false,
             background: true,
         })
     }
@@ -184,15 +219,47 @@ impl ClientSteps {
         })
     }
 
+    /// Begins TLS on its connection, where the server speaks it, and does not wait for the end of the handshake.
+    #[must_use]
+    pub(crate) fn begin_tls(self, subject: &Subject) -> Self {
+        match &subject.profile.tls {
+            Some(options) => self.then(Action::StartTls(options.clone())),
+            None => self,
+        }
+    }
+
+    /// Goes through the TLS handshake on its connection, where the server speaks TLS.
+    #[must_use]
+    pub(crate) fn secured(self, subject: &Subject) -> Self {
+        match subject.speaks_tls() {
+            true => self
+                .begin_tls(subject)
+                .expect_within(Expectation::Secured, SECURED_WITHIN),
+            false => self,
+        }
+    }
+
     /// Connects and hears the greeting, where there is one.
     #[must_use]
     pub(crate) fn greeted(self, subject: &Subject) -> Self {
+        let connected = self.connect().secured(subject);
         match &subject.profile.speech {
             Speech::Dialogue {
                 greeting: Some(greeting),
                 ..
-            } => self.connect().expect(owed(greeting)),
-            _ => self.connect(),
+            } => connected.expect(owed(greeting)),
+            _ => connected,
+        }
+    }
+
+    /// Connects, and says what a server has to hear to know of it: nothing, its first words where the kernel keeps silent clients back, or
+    /// the beginning of TLS.
+    #[must_use]
+    pub(crate) fn arrive(self, subject: &Subject) -> Self {
+        let connected = self.connect();
+        match subject.speaks_tls() {
+            true => connected.begin_tls(subject),
+            false => connected.speak_if_deferred(subject),
         }
     }
 
@@ -213,6 +280,8 @@ impl ClientSteps {
     pub(crate) fn come_to_stay(self, subject: &Subject) -> Self {
         match subject.profile.has_request() && !subject.profile.closes_after_exchange() {
             true => self.open(subject).request_and_reply(subject),
+            // Who speaks TLS has spoken.
+            false if subject.speaks_tls() => self.open(subject).expect(Expectation::Accepted),
             false => self
                 .open(subject)
                 .speak_if_deferred(subject)
@@ -232,7 +301,8 @@ impl ClientSteps {
     #[must_use]
     pub(crate) fn open_accepted(self, subject: &Subject) -> Self {
         let steps = self.open(subject);
-        let steps = match subject.place.deferred && !subject.profile.closes_after_exchange() {
+        let has_to_speak = subject.place.deferred && !subject.speaks_tls();
+        let steps = match has_to_speak && !subject.profile.closes_after_exchange() {
             // Nobody but who has spoken is in the hands of this server.
             true => steps.request_and_reply(subject),
             false => steps,
@@ -305,7 +375,7 @@ impl ClientSteps {
                 .then(Action::Close),
             None if subject.profile.has_dialogue() => self.open(subject).finish(subject),
             None => self
-                .connect()
+                .greeted(subject)
                 .expect(Expectation::Accepted)
                 .then(Action::Close),
             Some(_) => self

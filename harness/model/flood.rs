@@ -99,6 +99,7 @@ mod tests {
             data,
             segmentation: Segmentation::Whole,
             every: None,
+            as_records: false,
             background: false,
         };
         let actions = [Action::Connect(ConnectOptions::default()), send];

@@ -32,6 +32,7 @@ pub(crate) mod stream;
 pub(crate) mod subject;
 pub(crate) mod template;
 pub(crate) mod text_file;
+pub(crate) mod tls;
 pub(crate) mod toml_mistake;
 pub(crate) mod trial;
 pub(crate) mod unasked;

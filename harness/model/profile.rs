@@ -7,6 +7,7 @@ use crate::model::server_action::Signal;
 use crate::model::spelling::{did_you_mean, meant_in, toml_mistake};
 use crate::model::template::Template;
 use crate::model::text_file::Kind;
+use crate::model::tls::{RawTls, TlsOptions};
 use crate::model::toml_mistake::{Mistake, text_or_table};
 use crate::model::unasked::Unasked;
 use serde::{Deserialize, Deserializer};
@@ -39,6 +40,8 @@ pub struct Profile {
     pub(crate) name: String,
     /// How bytes reach the server; `None` where the profile is for servers of either kind.
     pub(crate) transport: Option<Transport>,
+    /// How clients begin TLS before anything else is said; `None` where the server speaks without.
+    pub(crate) tls: Option<TlsOptions>,
     /// What is known of the conversation.
     pub(crate) speech: Speech,
     /// What the server promises.
@@ -510,6 +513,7 @@ pub(crate) struct RawProfile {
     #[serde(default)]
     speaks_first: bool,
     greeting: Option<Spanned<String>>,
+    tls: Option<Spanned<RawTls>>,
     #[serde(default)]
     exchange: Vec<RawExchange>,
     model: Option<Rule>,
@@ -662,6 +666,7 @@ impl Profile {
         Self {
             name: "unknown".to_owned(),
             transport: None,
+            tls: None,
             speech: Speech::Unknown,
             promises: Promises::default(),
             source: None,
@@ -702,7 +707,8 @@ impl Profile {
         let stem = path
             .file_stem()
             .map_or_else(|| name.into(), |stem| stem.to_string_lossy());
-        let parsed = Self::parse(&stem, &text).map(found);
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let parsed = Self::parse_in(&stem, &text, folder).map(found);
         parsed.map_err(|error| match error {
             Error::Malformed { message, .. } => Error::Malformed {
                 file: name.to_owned(),
@@ -717,20 +723,30 @@ impl Profile {
     /// # Errors
     /// Says which key is wrong and what it may be.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        Self::parse_in(name, text, Path::new(""))
+    }
+
+    /// The same of a text that stands in a folder, at which the way to other files begins.
+    fn parse_in(name: &str, text: &str, folder: &Path) -> Result<Self, Error> {
         let malformed = |message: String| Error::Malformed {
             file: name.to_owned(),
             message,
         };
         let raw: RawProfile =
             toml::from_str(text).map_err(|error| malformed(toml_mistake(&error)))?;
-        Self::from_raw(name, raw, text).map_err(|mistake| malformed(mistake.shown(text)))
+        Self::from_raw(name, raw, text, folder).map_err(|mistake| malformed(mistake.shown(text)))
     }
 
-    /// What was read from this text makes.
+    /// What was read from this text makes, which stands in a folder.
     ///
     /// # Errors
     /// Says what is wrong, and where in the text.
-    pub(crate) fn from_raw(name: &str, raw: RawProfile, text: &str) -> Result<Self, Mistake> {
+    pub(crate) fn from_raw(
+        name: &str,
+        raw: RawProfile,
+        text: &str,
+        folder: &Path,
+    ) -> Result<Self, Mistake> {
         let speech = speech(&raw, text)?;
         let datagram = raw.transport.is_some_and(Transport::is_datagram);
         if let Speech::Model(model) = &speech
@@ -740,11 +756,13 @@ impl Profile {
             let message = "framing = \"datagram\" goes with transport = \"udp\" or \"unix-datagram\", and with no other";
             return Err(Mistake::of_value(&["framing"], message.to_owned()));
         }
+        let tls = raw.tls.map(|tls| begun(tls, raw.transport, folder));
         let promises = promises(raw.promises)?;
         let speech = agreed(speech, raw.transport, &promises)?;
         Ok(Self {
             name: name.to_owned(),
             transport: raw.transport,
+            tls: tls.transpose()?,
             speech,
             promises,
             source: None,
@@ -758,6 +776,15 @@ impl Profile {
     pub(crate) fn promising_also(self, text: &str) -> Result<Self, String> {
         self.promising(raw_promises(text)?)
             .map_err(Mistake::message)
+    }
+
+    /// The same of a server that speaks it over TLS.
+    ///
+    /// # Errors
+    /// Says what is wrong, and where.
+    pub(crate) fn over_tls(self, raw: Spanned<RawTls>, folder: &Path) -> Result<Self, Mistake> {
+        let tls = Some(begun(raw, self.transport, folder)?);
+        Ok(Self { tls, ..self })
     }
 
     /// The same of a server that promises more than its protocol, or otherwise.
@@ -858,6 +885,22 @@ impl Profile {
     pub(crate) fn serves_concurrently(&self) -> bool {
         self.promises.serves == Some(Serves::Concurrently) && self.promises.most() != Some(1)
     }
+}
+
+/// How clients of a server begin that speaks TLS from the first byte on.
+fn begun(
+    raw: Spanned<RawTls>,
+    transport: Option<Transport>,
+    folder: &Path,
+) -> Result<TlsOptions, Mistake> {
+    let wrong = |message: &str| Err(Mistake::at(raw.span(), message.to_owned()));
+    if transport.is_some_and(Transport::is_datagram) {
+        return wrong("tls: it is of connections, which datagrams have not");
+    }
+    if cfg!(not(feature = "tls")) {
+        return wrong("tls: this sockdrill speaks no TLS; build it with its feature `tls`");
+    }
+    raw.into_inner().parsed(folder)
 }
 
 /// A client goes through all of them again and again.

@@ -1,7 +1,7 @@
 //! A scenario: who takes part, what each does in what order, and what each may expect; it prints as the `.drill` case
 //! that repeats it.
 
-use super::action::{Action, TlsOptions};
+use super::action::Action;
 use super::address::Address;
 use super::data::Segmentation;
 use super::expectation::Expectation;
@@ -11,6 +11,7 @@ use super::literal;
 use super::profile::Transport;
 use super::server_action::ServerAction;
 use super::subject::Subject;
+use super::tls::TlsOptions;
 use std::fmt;
 use std::time::Duration;
 

@@ -114,6 +114,11 @@ impl Place {
 }
 
 impl Subject {
+    /// Whether it speaks TLS from the first byte on.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.profile.tls.is_some()
+    }
+
     /// Whether it is on another host, whose kernel shows nothing.
     pub(crate) fn is_far(&self) -> bool {
         self.is_elsewhere && !self.place.address.is_here()

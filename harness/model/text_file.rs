@@ -24,6 +24,9 @@ impl Kind {
     /// Bytes that a scenario sends or expects, which are written out where it is to need nothing else: a line has room for no more.
     pub(crate) const PAYLOAD: Self = Self::new("a payload", 960 << 10);
 
+    /// A chain of certificates, or a key.
+    pub(crate) const PEM: Self = Self::new("a file of certificates or of a key", 1 << 20);
+
     /// A report of `--json`, with the transcripts of all that failed.
     pub(crate) const REPORT: Self = Self::new("a report", 256 << 20);
 

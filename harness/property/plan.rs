@@ -297,11 +297,16 @@ impl Rules<'_> {
         for line in &mut lines[from..from + run] {
             // A server that does not run reads no segment, so that none can wait for it.
             if let Step::Client {
-                action: Action::Send { segmentation, .. },
+                action:
+                    Action::Send {
+                        segmentation,
+                        as_records,
+                        ..
+                    },
                 ..
             } = &mut line.step
             {
-                *segmentation = Segmentation::Whole;
+                (*segmentation, *as_records) = (Segmentation::Whole, false);
             }
         }
         lines.insert(from + run, Step::Server(ServerAction::Continue).into());
@@ -427,10 +432,12 @@ impl<'a> Speaker<'a> {
     }
 
     fn send(&mut self, data: Data, segmentation: Segmentation, background: bool) {
+        let as_records = self.rules.subject.speaks_tls() && segmentation != Segmentation::Whole;
         self.then(Action::Send {
             data,
             segmentation,
             every: None,
+            as_records,
             background,
         });
     }
@@ -471,6 +478,8 @@ impl<'a> Speaker<'a> {
 
     fn connection(&mut self, connection: &Connection) {
         self.then(Action::Connect(self.options.clone()));
+        let steps = std::mem::replace(&mut self.steps, ClientSteps::of(0));
+        self.steps = steps.secured(self.rules.subject);
         match self.rules.kind {
             Kind::Stream | Kind::Line => self.converse(connection),
             Kind::Datagram => self.throw(connection),

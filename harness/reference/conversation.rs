@@ -1,5 +1,6 @@
 //! One connection, from its first byte to an end that destroys nothing.
 
+use super::tls::Tls;
 use crate::model::profile::Sessions;
 use std::future::poll_fn;
 use std::io;
@@ -30,6 +31,9 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// The same for a client that has not spoken: only what is already under way can still arrive.
 const UNDER_WAY: Duration = Duration::from_millis(100);
+
+/// How long a client may take for its handshake.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a conversation reads at a time. Thousands of them are open at once and each has its own.
 pub(super) const BUFFER_BYTES: usize = 8 << 10;
@@ -68,6 +72,20 @@ impl Conversation {
             sessions,
             has_spoken: false,
         }
+    }
+
+    /// The same over TLS, once the handshake is complete; an error means that the client is gone, or takes too long.
+    pub(super) async fn secured(mut self, tls: Option<Tls>) -> io::Result<Self> {
+        let Some(tls) = tls else {
+            return Ok(self);
+        };
+        let late = || io::Error::from(io::ErrorKind::TimedOut);
+        let stream = tokio::select! {
+            biased;
+            () = given_up(&mut self.stopping, UNDER_WAY) => return Err(late()),
+            secured = timeout(HANDSHAKE_WITHIN, tls.secure(self.stream)) => secured.map_err(|_| late())??,
+        };
+        Ok(Self { stream, ..self })
     }
 
     /// The address that the client comes from, where it has one.
@@ -120,6 +138,10 @@ impl Conversation {
             {
                 waiting.drain(..written?);
             }
+            // What TLS has made of it may wait for the client, too.
+            if let Poll::Ready(flushed) = Pin::new(&mut *stream).poll_flush(context) {
+                flushed?;
+            }
             let mut into = ReadBuf::new(buffer);
             let read = Pin::new(&mut *stream).poll_read(context, &mut into);
             read.map_ok(|()| into.filled().len())
@@ -135,7 +157,8 @@ impl Conversation {
 
     /// Writes all of it, at the client's pace.
     pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
     }
 
     /// Ends our side, then takes what the client still sends until it ends too or has had its time.

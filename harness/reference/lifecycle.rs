@@ -3,6 +3,7 @@
 use super::conversation::{Conversation, DRAIN, Stream};
 use super::listener::{self, Bound, Listener};
 use super::server::{Manner, ReferenceServer, Room, Talk};
+use super::tls::Tls;
 use super::{console, datagrams};
 use crate::model::address::Address;
 use crate::model::profile::{Drops, Serves};
@@ -22,7 +23,11 @@ use tokio::time::{Instant, timeout};
 ///
 /// # Errors
 /// It could not listen at the address.
-pub(crate) fn serve(server: &ReferenceServer, address: &Address) -> io::Result<()> {
+pub(crate) fn serve(
+    server: &ReferenceServer,
+    address: &Address,
+    tls: Option<Tls>,
+) -> io::Result<()> {
     let runtime = runtime()?;
     // The handlers are in place before anybody can learn that the server is up.
     let stop = {
@@ -31,7 +36,7 @@ pub(crate) fn serve(server: &ReferenceServer, address: &Address) -> io::Result<(
     };
     let bound = server.listen(address)?;
     console::print(&format!("listening on {}", bound.address));
-    runtime.block_on(server.live(bound, stop))
+    runtime.block_on(server.live(bound, tls, stop))
 }
 
 fn runtime() -> io::Result<Runtime> {
@@ -83,7 +88,7 @@ impl Running {
         let life = async move {
             tokio::select! {
                 _ = stopped => {}
-                _ = server.live(bound, std::future::pending()) => {}
+                _ = server.live(bound, None, std::future::pending()) => {}
             }
         };
         let thread = thread::Builder::new().name(server.name.to_owned());
@@ -118,10 +123,18 @@ impl ReferenceServer {
         }
     }
 
-    async fn live(&self, bound: Bound, stop: impl Future<Output = ()>) -> io::Result<()> {
+    async fn live(
+        &self,
+        bound: Bound,
+        tls: Option<Tls>,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<()> {
         match self.manner {
             Manner::Stream(converse) => {
-                let service = Service::new(self, converse, Listener::new(bound)?);
+                let service = Service {
+                    tls,
+                    ..Service::new(self, converse, Listener::new(bound)?)
+                };
                 service.live(stop).await;
                 Ok(())
             }
@@ -141,6 +154,8 @@ const LAST_LINGER: Duration = Duration::from_millis(500);
 struct Service {
     server: ReferenceServer,
     converse: fn(&mut Conversation) -> Talk<'_>,
+    /// `None` where it speaks without.
+    tls: Option<Tls>,
     /// `None` once no further connection is wanted.
     listener: Option<Listener>,
     stopping: watch::Sender<Option<Instant>>,
@@ -162,6 +177,7 @@ impl Service {
         Self {
             server: *server,
             converse,
+            tls: None,
             listener: Some(listener),
             stopping: watch::Sender::new(None),
             conversations: JoinSet::new(),
@@ -232,8 +248,13 @@ impl Service {
             self.give_places_away(room);
             self.places.push_back(place);
         }
-        let talk = hold(conversation, self.converse, is_given_away);
-        self.conversations.spawn(talk);
+        let (tls, converse) = (self.tls.clone(), self.converse);
+        self.conversations.spawn(async move {
+            // An error means that the client is gone, which ends one conversation and never the server.
+            if let Ok(conversation) = conversation.secured(tls).await {
+                hold(conversation, converse, is_given_away).await;
+            }
+        });
     }
 
     /// Gives the places of those who came first to others, as far as none is free for one more.
@@ -248,9 +269,12 @@ impl Service {
     }
 
     fn refuse(&mut self, stream: Box<dyn Stream>, room: Room) {
-        let mut conversation = self.conversation(stream);
+        let (conversation, tls) = (self.conversation(stream), self.tls.clone());
         self.refusals.spawn(async move {
             // An error means that the client is gone, to whom nothing is to be said then.
+            let Ok(mut conversation) = conversation.secured(tls).await else {
+                return;
+            };
             if conversation.write_all(room.refusal).await.is_ok() {
                 conversation.finish().await;
             }

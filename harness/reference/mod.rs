@@ -5,6 +5,7 @@
 //! `lifecycle`, `conversation`, `datagrams` and `path_datagrams`.
 
 mod banner;
+pub(crate) mod blocking;
 mod carousel;
 mod chat;
 mod club;
@@ -23,8 +24,18 @@ mod line_idle;
 mod lines;
 mod listener;
 mod path_datagrams;
+#[cfg(feature = "tls")]
+mod records;
+#[cfg(not(feature = "tls"))]
+#[path = "no_records.rs"]
+mod records;
 mod server;
 mod table;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod udp_echo;
 mod udp_receiver;
 mod udp_timeout;
@@ -35,3 +46,4 @@ pub use lifecycle::Running;
 pub(crate) use lifecycle::serve;
 pub use server::ReferenceServer;
 pub(crate) use table::{SERVERS, find};
+pub(crate) use tls::Tls;

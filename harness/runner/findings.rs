@@ -416,6 +416,7 @@ mod tests {
             data: Data::literal("hi"),
             segmentation: Segmentation::Pieces(1),
             every,
+            as_records: false,
             background: false,
         }
     }

@@ -2,18 +2,19 @@
 
 use crate::kernel::{Row, State};
 use crate::launch::lab::Lab;
-use crate::model::action::{Action, ConnectOptions, ReadRate, TlsOptions};
+use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::address::Address;
-use crate::model::data::{Data, Segmentation};
+use crate::model::data::Data;
 use crate::model::expectation::End;
 use crate::model::limits::{
     DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, SEND_WITHIN, SILENCE, TAKEN_WITHIN,
 };
 use crate::model::profile::Transport;
+use crate::model::tls::TlsOptions;
 use crate::session::blame::{is_of_server, is_told_of_server};
 use crate::session::guests::{Guest, Guests};
 use crate::session::heard::Heard;
-use crate::session::outgoing::{Piece, Pieces, pieces, pieces_of_hello, send_all};
+use crate::session::outgoing::{Division, Piece, Pieces, pieces, pieces_of_hello, send_all};
 use crate::session::recorder::Recorder;
 use crate::session::socket::Socket;
 use crate::session::sources::Sources;
@@ -368,10 +369,10 @@ impl Client {
     pub(crate) async fn send(
         &mut self,
         data: &Data,
-        segmentation: &Segmentation,
+        division: Division<'_>,
         every: Option<Duration>,
     ) {
-        match pieces(data, self.id.member, segmentation, self.tls()) {
+        match pieces(data, self.id.member, division, self.tls()) {
             Ok(pieces) => self.send_pieces(pieces, every).await,
             Err(why) => self.say_nothing(why),
         }
@@ -437,7 +438,7 @@ impl Client {
     pub(crate) async fn send_in_background(
         &mut self,
         data: &Data,
-        segmentation: &Segmentation,
+        division: Division<'_>,
         every: Option<Duration>,
     ) {
         let Some(link) = &mut self.link else {
@@ -445,7 +446,7 @@ impl Client {
         };
         let tls = Rc::clone(&link.tls);
         let inside = tls.get().map(|tls| &**tls);
-        let pieces = match pieces(data, self.id.member, segmentation, inside) {
+        let pieces = match pieces(data, self.id.member, division, inside) {
             Ok(pieces) => pieces,
             Err(why) => return self.say_nothing(why),
         };

@@ -14,6 +14,7 @@ use crate::model::limits::{
 };
 use crate::model::profile::Serves;
 use crate::session::client::Client;
+use crate::session::outgoing::Division;
 use crate::transcript::client_state::{Matcher, Progress};
 use crate::transcript::event::{ClientEvent, Ended, Exit, What};
 use crate::transcript::fault::Fault;
@@ -175,14 +176,15 @@ impl Session<'_> {
                 data,
                 segmentation,
                 every,
-                background: true,
-            } => client.send_in_background(data, segmentation, *every).await,
-            Action::Send {
-                data,
-                segmentation,
-                every,
-                ..
-            } => Box::pin(client.send(data, segmentation, *every)).await,
+                as_records,
+                background,
+            } => {
+                let division = Division::of(segmentation, *as_records);
+                match background {
+                    true => client.send_in_background(data, division, *every).await,
+                    false => Box::pin(client.send(data, division, *every)).await,
+                }
+            }
             Action::StartTls(options) => Box::pin(client.start_tls(options)).await,
             Action::SendUrgent(byte) => client.send_urgent(*byte).await,
             Action::SendDescriptor(byte) => client.send_descriptor(*byte).await,

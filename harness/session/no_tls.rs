@@ -2,7 +2,7 @@
 
 use super::heard::{Heard, Mute};
 use super::socket::Socket;
-use crate::model::action::TlsOptions;
+use crate::model::tls::TlsOptions;
 use crate::transcript::event::ClientEvent;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;

@@ -3,11 +3,11 @@
 use super::heard::Mute;
 use super::socket::Socket;
 use super::tls::Tls;
-use crate::model::action::TlsOptions;
 use crate::model::data::{Data, Segmentation};
 use crate::model::limits::LOOK_SOON;
 use crate::model::passage::Passage;
 use crate::model::profile::Transport;
+use crate::model::tls::TlsOptions;
 use crate::transcript::event::ClientEvent;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -32,6 +32,24 @@ enum What {
 /// The pieces of what is said at a step.
 pub(super) type Pieces = Box<dyn ExactSizeIterator<Item = Piece>>;
 
+/// What is divided into segments of what is said.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Division<'a> {
+    /// The bytes that the kernel is given: of what is said over TLS its records.
+    Sent(&'a Segmentation),
+    /// What is said: over TLS each segment of it makes a record.
+    Said(&'a Segmentation),
+}
+
+impl<'a> Division<'a> {
+    pub(super) fn of(segmentation: &'a Segmentation, as_records: bool) -> Self {
+        match as_records {
+            true => Self::Said(segmentation),
+            false => Self::Sent(segmentation),
+        }
+    }
+}
+
 /// The pieces of data: segments of it or, where it is said over TLS, of its records.
 ///
 /// # Errors
@@ -39,10 +57,11 @@ pub(super) type Pieces = Box<dyn ExactSizeIterator<Item = Piece>>;
 pub(super) fn pieces(
     data: &Data,
     member: u32,
-    segmentation: &Segmentation,
+    division: Division<'_>,
     tls: Option<&Tls>,
 ) -> Result<Pieces, &'static str> {
     let data = Arc::new(data.clone());
+    let (Division::Sent(segmentation) | Division::Said(segmentation)) = division;
     let Some(tls) = tls else {
         return Ok(segments(data, member, segmentation));
     };
@@ -53,6 +72,7 @@ pub(super) fn pieces(
         // That nobody would read it is told where it is handed over, as of a stream without TLS.
         Some(Mute::Over) => Ok(whole(text)),
         None if is_whole => Ok(whole(text)),
+        None if matches!(division, Division::Said(_)) => Ok(segments(data, member, segmentation)),
         None => cut_records(text, segmentation, tls),
     }
 }

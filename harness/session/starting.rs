@@ -11,6 +11,7 @@ use crate::model::profile::Serves;
 use crate::model::scenario::Step;
 use crate::model::subject::{Place, Subject};
 use crate::session::client::Client;
+use crate::session::outgoing::Division;
 use crate::session::recorder::Recorder;
 use crate::transcript::client_state::{Matcher, Progress};
 use crate::transcript::event::Exit;
@@ -138,9 +139,15 @@ impl Session<'_> {
                     data,
                     segmentation,
                     every,
+                    as_records,
                     ..
                 } => {
-                    client.send(data, segmentation, *every).await;
+                    let division = Division::of(segmentation, *as_records);
+                    Box::pin(client.send(data, division, *every)).await;
+                    Reception::Served
+                }
+                Action::StartTls(options) => {
+                    Box::pin(client.start_tls(options)).await;
                     Reception::Served
                 }
                 Action::Expect { what, .. } => answered(client, &recorder, what, patience).await,

@@ -3,17 +3,18 @@
 
 use super::heard::{Heard, Mute};
 use super::socket::Socket;
-use crate::model::action::TlsOptions;
+use crate::model::tls::{Identity, TlsOptions, TlsVersion};
 use crate::transcript::event::ClientEvent;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
-    ProtocolVersion, SignatureScheme,
+    ProtocolVersion, SignatureScheme, SupportedProtocolVersion,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -61,7 +62,7 @@ impl Tls {
             // Who comes to an address names no host (RFC 6066, section 3).
             None => ServerName::from(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         };
-        let config = config(options).map_err(|error| error.to_string())?;
+        let config = config(options)?;
         let connection = ClientConnection::new(Arc::new(config), name);
         let mut connection = connection.map_err(|error| error.to_string())?;
         // What is handed over at a time is bounded by who hands it over.
@@ -281,19 +282,48 @@ impl Drop for Hand<'_> {
     }
 }
 
-fn config(options: &TlsOptions) -> Result<ClientConfig, Error> {
+fn config(options: &TlsOptions) -> Result<ClientConfig, String> {
+    let said = |error: Error| error.to_string();
     let provider = Arc::new(ring::default_provider());
     let anybody = Arc::new(Anybody(Arc::clone(&provider)));
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions(options.version))
+        .map_err(said)?
         .dangerous()
-        .with_custom_certificate_verifier(anybody)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(anybody);
+    let mut config = match &options.identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = shown(identity)?;
+            builder.with_client_auth_cert(chain, key).map_err(said)?
+        }
+    };
     let protocols = options.protocols.iter();
     config.alpn_protocols = protocols
         .map(|protocol| protocol.as_bytes().to_vec())
         .collect();
     Ok(config)
+}
+
+fn versions(only: Option<TlsVersion>) -> &'static [&'static SupportedProtocolVersion] {
+    static TWO: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
+    static THREE: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+    match only {
+        None => rustls::DEFAULT_VERSIONS,
+        Some(TlsVersion::Two) => TWO,
+        Some(TlsVersion::Three) => THREE,
+    }
+}
+
+/// Who a client says it is: its certificates, and its key.
+type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn shown(identity: &Identity) -> Result<Shown, String> {
+    let said = |error: pem::Error| error.to_string();
+    let chain = CertificateDer::pem_slice_iter(&identity.certificate.bytes);
+    let chain = chain.collect::<Result<_, _>>().map_err(said)?;
+    let key = PrivateKeyDer::from_pem_slice(&identity.key.bytes).map_err(said)?;
+    Ok((chain, key))
 }
 
 fn secured(connection: &ClientConnection) -> ClientEvent {
@@ -329,7 +359,7 @@ fn why(error: &Error, stage: Stage, came: &[u8]) -> String {
             let shown = crate::model::literal::shown(&came[..came.len().min(TELLING)]);
             format!("what the server said in {where_at} cannot be read as TLS: {shown}")
         }
-        error => format!("{where_at} failed: {error}"),
+        error => error.to_string(),
     }
 }
 

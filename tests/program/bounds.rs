@@ -175,7 +175,7 @@ fn slow_starter_is_told_what_gives_it_the_time() {
     };
     check("500ms", "60")
         .code(3)
-        .complains("if it needs longer to start, --ready-within 3s, or ready-within = \"3s\" in its target file");
+        .complains("if it needs longer to start, it is given the time by --ready-within 3s, or ready-within = \"3s\" in its target file");
     let slow = check("5m", "2");
     let has_started = !slow.stderr.contains("did not listen");
     slow.demand(has_started, "it has started");

@@ -500,7 +500,7 @@ fn server_that_never_listens_is_exit_code_3_with_what_was_awaited_and_for_how_lo
         .run()
         .code(3)
         .complains("the server did not listen: any listener of its process tree was awaited for 5")
-        .complains("is {port} in the right place of the command")
+        .complains("see that {port} is in the right place of the command")
         .complains(format!("command: sleep {marker}"));
     assert_eq!(marked(&marker), Vec::<String>::new());
 }

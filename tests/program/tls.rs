@@ -288,3 +288,171 @@ alice expect fin, all bytes first
             .prints("it has closed with our close_notify unread");
     }
 }
+
+/// What a target says of a server, run with checks that are selected.
+fn checked(target: &str, only: &str) -> Run {
+    let here = std::env::current_dir().unwrap();
+    let server = here.join("fixtures/scenarios/language/tls.py");
+    let folder = tempfile::tempdir().unwrap();
+    let text = target.replace("SERVER", server.to_str().unwrap());
+    std::fs::write(folder.path().join("server.toml"), text).unwrap();
+    let certificates = here.join("fixtures/scenarios/language");
+    for name in ["tls-cert.pem", "tls-key.pem"] {
+        std::fs::copy(certificates.join(name), folder.path().join(name)).unwrap();
+    }
+    let only = only.split(',').flat_map(|only| ["--only", only]);
+    let run = sockdrill(&["check"]).args(only).reporting();
+    run.arg(folder.path().join("server.toml")).run()
+}
+
+const CAPITALS: &str = r#"
+command = ["python3", "SERVER", "{port}"]
+[profile]
+transport = "tcp"
+model = "ascii-uppercase"
+framing = "line"
+[profile.tls]
+name = "localhost"
+alpn = ["capitals"]
+version = "1.2"
+[profile.promises]
+serves = "concurrently"
+after-exchange = "stays-open"
+"#;
+
+#[test]
+fn checks_of_a_server_over_tls_are_made_over_tls() {
+    let only = "polite,partial/every-cut,crowd/one-silent,bytes/garbage";
+    checked(CAPITALS, only)
+        .code(0)
+        .prints("pass          partial/every-cut");
+    let hangs = CAPITALS.replace("\"{port}\"]", "\"{port}\", \"hangs\"]");
+    let told = checked(&hangs, "crowd/one-silent").code(1);
+    told.prints("fail          crowd/one-silent");
+}
+
+#[test]
+fn file_that_repeats_a_failure_over_tls_says_so_and_repeats_it() {
+    let wrong = CAPITALS.replace("ascii-uppercase", "echo");
+    let run = checked(&wrong, "polite/exchange").code(1);
+    let case = run.report["checks"][0]["scenario"].as_str().unwrap();
+    let begins = "alice start-tls name \"localhost\" alpn \"capitals\" version 1.2\n";
+    assert!(case.contains(begins), "{case}");
+    assert!(case.contains("alice expect secured within 20s\n"), "{case}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("again.drill");
+    std::fs::write(&file, case).unwrap();
+    let here = std::env::current_dir().unwrap();
+    let server = here.join("fixtures/scenarios/language/tls.py");
+    let again = sockdrill(&["run"]).arg(&file).arg("--");
+    let again = again.args(["python3", server.to_str().unwrap(), "{port}"]);
+    again
+        .run()
+        .code(1)
+        .prints("alice expected \"hello from sockdrill\\n\"");
+}
+
+#[test]
+fn records_come_in_parts_where_they_are_to() {
+    let steps = "alice connect
+alice start-tls
+alice expect secured
+alice send \"hello\\n\" cut at 2 as records
+alice expect \"HELLO\\n\"
+alice send \"hello\\n\" in pieces of 1B as records every 1ms
+alice expect \"HELLO\\n\"
+";
+    let told = against(&["1.3"], steps).code(0);
+    told.prints("alice > \"he\"").prints("alice > \"llo\\n\"");
+    let told = against(
+        &[],
+        "alice connect\nalice send \"hello\" cut at 2 as records\n",
+    )
+    .code(2);
+    told.complains("alice has not begun TLS, which has records");
+    let told = against(&[], "alice connect\nalice send \"hello\" as records\n").code(2);
+    told.complains("nothing says where a record ends");
+}
+
+#[test]
+fn client_speaks_the_version_that_it_is_told_and_shows_who_it_is() {
+    let version = |version: &str| {
+        format!("alice connect\nalice start-tls version {version}\nalice expect secured\n")
+    };
+    against(&[], &version("1.2"))
+        .code(0)
+        .prints("is secured: TLS 1.2");
+    against(&["1.2"], &version("1.3"))
+        .code(1)
+        .prints("alert `protocol_version`");
+    against(&[], &version("1.1")).code(2).complains("1.2");
+    let here = std::env::current_dir().unwrap();
+    let certificates = here.join("fixtures/scenarios/language");
+    let shown = |certificate: &str, key: &str| {
+        let path = |name: &str| certificates.join(name).display().to_string();
+        let (certificate, key) = (path(certificate), path(key));
+        format!(
+            "alice connect\nalice start-tls certificate \"{certificate}\" key \"{key}\"\nalice expect secured\nalice send \"hello\\n\"\nalice expect \"HELLO\\n\"\n"
+        )
+    };
+    for version in ["1.2", "1.3"] {
+        let asks = [version, "asks"];
+        against(&asks, &shown("tls-cert.pem", "tls-key.pem")).code(0);
+        let nobody = "alice connect\nalice start-tls\nalice send \"hello\\n\"\n";
+        let nobody = nobody.replace("alice send", "alice expect secured\nalice send");
+        let nobody = format!("{nobody}alice expect \"HELLO\\n\"\n");
+        let told = against(&asks, &nobody).code(1);
+        let is_doubled = told.stdout.contains("TLS fails: TLS failed");
+        told.demand(!is_doubled, "it is told once");
+    }
+    let told = against(&[], &shown("tls-key.pem", "tls-key.pem")).code(2);
+    told.complains("has no certificate in PEM").complains("^");
+    let told = against(&[], &shown("tls-cert.pem", "tls-cert.pem")).code(2);
+    told.complains("has no private key in PEM");
+    let told = against(&[], &shown("nowhere.pem", "tls-key.pem")).code(2);
+    told.complains("nowhere.pem");
+    let alone = "alice connect\nalice start-tls certificate \"a.pem\"\n";
+    against(&[], alone).code(2);
+}
+
+#[test]
+fn profile_over_tls_that_is_wrong_is_told_with_its_place() {
+    for (tls, complaint) in [
+        ("name = \"127.0.0.1\"", "tls.name: write the name of a host"),
+        ("alpn = [\"\"]", "tls.alpn: write names of 1 to 255 bytes"),
+        ("version = \"1.1\"", "tls.version: write \"1.2\" or \"1.3\""),
+        (
+            "certificate = \"tls-cert.pem\"",
+            "certificate and key go together",
+        ),
+        (
+            "certificate = \"nowhere.pem\"\nkey = \"tls-key.pem\"",
+            "tls.certificate: reading",
+        ),
+        (
+            "certificate = \"tls-cert.pem\"\nkey = \"tls-cert.pem\"",
+            "has no private key in PEM",
+        ),
+        ("nmae = \"localhost\"", "unknown field `nmae`"),
+    ] {
+        let target =
+            format!("command = [\"python3\", \"SERVER\", \"{{port}}\"]\n[profile.tls]\n{tls}\n");
+        let told = checked(&target, "polite").code(2);
+        told.complains(complaint).complains("^");
+    }
+    let datagrams = "command = [\"true\"]\n[profile]\ntransport = \"udp\"\n[profile.tls]\n";
+    checked(datagrams, "polite")
+        .code(2)
+        .complains("it is of connections");
+}
+
+#[test]
+fn server_that_asks_who_its_clients_are_is_told_by_the_profile() {
+    let known = CAPITALS
+        .replace(
+            "version = \"1.2\"",
+            "certificate = \"tls-cert.pem\"\nkey = \"tls-key.pem\"",
+        )
+        .replace("\"{port}\"]", "\"{port}\", \"asks\"]");
+    checked(&known, "polite,half-close/mid-request").code(0);
+}

@@ -135,6 +135,7 @@ const NEEDS: &[&str] = &[
     "idle promise",
     "idle timeout",
     "in flight",
+    "input before end",
     "internet",
     "IPv6",
     "line model",

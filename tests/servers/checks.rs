@@ -2,6 +2,7 @@
 //!
 //! - `counterexample::CHECK`: the check fails on its own counterexample, and passes on the server that this stands for;
 //! - `ablation::CHECK`, on demand: without what the check does to it the counterexample does not fail;
+//! - `over-tls::CHECK`: the same of both over TLS, some of them in every run and the others on demand;
 //! - `server::NAME`: a reference server passes everything that it promises. `SOCKDRILL_TARGET='command {port}'` puts
 //!   a server of your own in their place, with the profile that `SOCKDRILL_SPEAKS` names;
 //! - `target::NAME`: a real server passes but for what its file lists as known, where its program is installed;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let counterexamples = catalogue().into_iter().map(counterexample);
+    let counterexamples = counterexamples.chain(catalogue().into_iter().filter_map(over_tls));
     let ablations = catalogue().into_iter().map(ablation);
     let real = targets().into_iter().chain(servers());
     let trials = real.chain(counterexamples).chain(polite_targets());
@@ -55,6 +57,64 @@ fn counterexample(proved: &'static Check) -> Trial {
         demand(check(&[&one[..], &twins.correct].concat()), 0, &["pass"]);
         Ok(())
     })
+}
+
+/// What is tried over TLS in every run; all of it takes as long as all counterexamples do.
+const OFTEN_OVER_TLS: &[&str] = &[
+    "polite/exchange",
+    "reset/after-connect",
+    "reset/mid-request",
+    "half-close/after-request",
+    "half-close/silent",
+    "partial/every-cut",
+    "partial/backpressure",
+    "timeout/request-closes",
+    "crowd/one-silent",
+    "crowd/connect-and-leave",
+    "property/line",
+];
+
+/// What shows in another way over TLS, or not at all, with the reason.
+const OTHERWISE_OVER_TLS: &[(&str, &str)] = &[(
+    "bytes/urgent",
+    "the urgent byte comes in the place of TLS, and this server looks for one behind its handshake",
+)];
+
+/// A check that is made over TLS fails on the same server that speaks it; nothing of datagrams is.
+fn over_tls(proved: &'static Check) -> Option<Trial> {
+    let needs = proved.needs_in_words();
+    let is_of_tcp = !needs
+        .split(", ")
+        .any(|need| ["datagram", "Unix datagram", "local"].contains(&need));
+    let otherwise = OTHERWISE_OVER_TLS.iter().any(|(id, _)| *id == proved.id);
+    let trial = Trial::test(format!("over-tls::{}", proved.id), move || {
+        let one = ["--strict", "--only", proved.id];
+        let twins = Twins::of(proved);
+        for (command, code, verdict) in [(&twins.broken, 1, "fail"), (&twins.correct, 0, "pass")] {
+            let file = target_over_tls(proved, command)?;
+            let path = file.path().join("server.toml");
+            let path = path.to_string_lossy();
+            let arguments = [&one[..], &[&*path]].concat();
+            demand(check(&arguments), code, &[verdict]);
+        }
+        Ok(())
+    });
+    let is_seldom = !OFTEN_OVER_TLS.contains(&proved.id);
+    (is_of_tcp && !otherwise).then(|| trial.with_ignored_flag(is_seldom))
+}
+
+/// The target of a reference server over TLS, in a folder of its own.
+fn target_over_tls(proved: &Check, command: &[&str]) -> Result<tempfile::TempDir, Failed> {
+    let words = command.iter().skip_while(|word| **word != "--").skip(1);
+    let words: Vec<String> = words.map(|word| format!("'{word}'")).collect();
+    let server = proved.counterexample.instead_of;
+    let text = format!(
+        "command = [{}, '--tls']\nspeaks = \"{server}\"\n[tls]\nname = \"localhost\"\n",
+        words.join(", ")
+    );
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("server.toml"), text)?;
+    Ok(folder)
 }
 
 /// What the check does to the counterexample is what that fails by.
