@@ -264,6 +264,15 @@ impl fmt::Display for Wanted {
     }
 }
 
+/// What is said of a server that answers in TLS to who does not speak it.
+const SPEAKS_TLS: &str =
+    "; that is an alert of TLS: of a server that speaks TLS a profile has a table [tls]";
+
+/// Whether these bytes are an alert, in the record of a version of TLS (RFC 8446, sections 5.1 and 6).
+fn is_tls_alert(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x15, 3, 0..=4, 0, 2, 1 | 2, _])
+}
+
 /// As transcripts and reports tell it of whom it is the case.
 impl fmt::Display for Instead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -283,7 +292,11 @@ impl fmt::Display for Instead {
                 write!(
                     f,
                     "got {cut}{near}, wrong from byte {at} on, wanted {wanted}"
-                )
+                )?;
+                match *before == 0 && is_tls_alert(near.beginning()) {
+                    true => f.write_str(SPEAKS_TLS),
+                    false => Ok(()),
+                }
             }
             Self::TooSoon { waited } => write!(f, "it came after {}", Measured(*waited)),
             Self::Elsewhere { asked, answered } => {
@@ -455,5 +468,10 @@ mod tests {
         assert_eq!(wrong("HALLO", 0, 1).to_string(), whole);
         let cut = "got … \"HALLO\", wrong from byte 17 on, wanted \"HELLO\"";
         assert_eq!(wrong("HALLO", 16, 17).to_string(), cut);
+        // What OpenSSL says to a request in the clear.
+        let alert = wrong("\x15\x03\x03\0\x02\x02\x46", 0, 0).to_string();
+        assert!(alert.ends_with("a profile has a table [tls]"), "{alert}");
+        let other = wrong("\x15\x03\x03\0", 0, 0).to_string();
+        assert!(!other.contains("TLS"), "{other}");
     }
 }
