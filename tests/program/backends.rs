@@ -379,27 +379,33 @@ const PASSES_ON: &str = "import asyncio, sys\n\
         await server.serve_forever()\n\
     asyncio.run(main())\n";
 
+/// A folder with the target of a proxy, both of whose servers are programs in Python.
+fn proxied(proxy: &str, origin: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let proxy = written(&folder, "proxy.py", proxy);
+    let origin = written(&folder, "origin.py", origin);
+    let target = format!(
+        "command = ['python3', '{proxy}', '{{port}}', '{{origin.addr}}']\n\
+         [backends.origin]\ncommand = ['python3', '{origin}', '{{port}}']\n"
+    );
+    written(&folder, "proxy.toml", &target);
+    folder
+}
+
+/// The path of a file that is written into a folder.
+fn written(folder: &tempfile::TempDir, name: &str, text: &str) -> String {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
 #[test]
 fn connection_to_a_backend_that_is_yet_to_come_is_waited_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_string_lossy().into_owned()
-    };
-    let (proxy, origin) = (
-        file("proxy.py", PASSES_ON),
-        file("origin.py", TAKES_ITS_TIME),
-    );
-    file(
-        "proxy.toml",
-        &format!(
-            "command = ['python3', '{proxy}', '{{port}}', '{{origin.addr}}']\n\
-             [backends.origin]\ncommand = ['python3', '{origin}', '{{port}}']\n"
-        ),
-    );
+    let folder = proxied(PASSES_ON, TAKES_ITS_TIME);
     let text = "server: proxy.toml\n\ncase a\n  clients: crowd[12]\n\n  crowd connect\n  crowd send \"hi\\n\"\n  crowd expect \"HI\\n\"\n";
-    sockdrill(&["run", &file("a.drill", text)]).run().code(0);
+    sockdrill(&["run", &written(&folder, "a.drill", text)])
+        .run()
+        .code(0);
 }
 
 /// Takes datagrams into a buffer for a few: by a backend that is stopped, or by a server that sleeps, the kernel drops the others.
@@ -459,26 +465,11 @@ fn program_finds_a_backend_over_whatever_it_is_reached() {
         c.sendall(u.recv(100))\n    c.close()\n";
     const CAPITALS: &str = "import socket, sys\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
         s.bind(('127.0.0.1', int(sys.argv[1])))\nwhile True:\n    d, w = s.recvfrom(100)\n    s.sendto(d.upper(), w)\n";
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_string_lossy().into_owned()
-    };
-    let (proxy, origin) = (
-        file("proxy.py", PASSES_BY_DATAGRAM),
-        file("origin.py", CAPITALS),
-    );
-    file(
-        "proxy.toml",
-        &format!(
-            "command = ['python3', '{proxy}', '{{port}}', '{{origin.addr}}']\n\
-             [backends.origin]\ncommand = ['python3', '{origin}', '{{port}}']\n"
-        ),
-    );
+    let folder = proxied(PASSES_BY_DATAGRAM, CAPITALS);
     let text = "server: proxy.toml\n\ncase a\n  clients: alice\n\n  alice connect\n  alice send \"hi\"\n  alice expect \"HI\"\n";
-    let written = sockdrill(&["repro", &file("a.drill", text)]).run().code(0);
-    let program = file("a.py", &written.stdout);
+    let file = written(&folder, "a.drill", text);
+    let repro = sockdrill(&["repro", &file]).run().code(0);
+    let program = written(&folder, "a.py", &repro.stdout);
     let run = std::process::Command::new("python3").arg(program).output();
     assert_eq!(run.unwrap().status.code(), Some(0));
 }
