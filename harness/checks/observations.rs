@@ -10,7 +10,7 @@ use crate::model::dialogue::{
     self, ClientSteps, pause, scenario, server_does, server_expects, server_expects_within, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
-use crate::model::limits::{LOOK_ON_FOR, SILENCE};
+use crate::model::limits::{LOOK_ON_FOR, SILENCE, STEP_WITHIN};
 use crate::model::literal::{Excerpt, Measured};
 use crate::model::need::Need;
 use crate::model::phase::Moment;
@@ -958,8 +958,9 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             if promises.stop.is_some() {
                 return Some(format!("sessions = \"{sessions}\" in stop"));
             }
-            // Another host may be slower.
-            let within = (after.as_secs_f64() * 2.0).ceil().max(1.0);
+            // Another host may be slower, and a promise is no measurement: less than any step may take is asked of nobody.
+            let usual = STEP_WITHIN.as_secs_f64();
+            let within = (after.as_secs_f64() * 2.0).ceil().max(usual);
             Some(format!(
                 "stop = {{ signal = \"{}\", within = \"{within}s\", sessions = \"{sessions}\" }}",
                 stop::signal(seen.subject)
@@ -1600,7 +1601,7 @@ mod tests {
         let told_to = || staged("stop", &subject).server(1_000, signalled.clone());
         let closed = told_to().client(1_100, 0, fin()).server(1_500, exit());
         let closed = value("stop", &closed.client(3_000, 0, ClientEvent::Closed));
-        let promise = "closes its client and ends, 500.0 ms later; to have it judged, promise stop = { signal = \"TERM\", within = \"1s\", sessions = \"closed\" }";
+        let promise = "closes its client and ends, 500.0 ms later; to have it judged, promise stop = { signal = \"TERM\", within = \"5s\", sessions = \"closed\" }";
         assert_eq!(closed, promise);
         let kept = told_to()
             .server(1_500, exit())
@@ -1617,7 +1618,7 @@ mod tests {
             "{waits}"
         );
         assert!(
-            waits.contains("within = \"4s\", sessions = \"waited-for\""),
+            waits.contains("within = \"5s\", sessions = \"waited-for\""),
             "{waits}"
         );
         let stays = told_to().client(3_000, 0, ClientEvent::Closed);

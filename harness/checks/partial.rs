@@ -16,9 +16,29 @@ use crate::model::profile::{Framing, Model};
 use crate::model::scenario::Line;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
+use crate::model::tls::TlsOptions;
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Mutex;
 use std::time::Duration;
+
+/// A client whose ClientHello comes a byte at a time, where the server speaks TLS.
+fn hello_byte_by_byte(subject: &Subject) -> Option<Scenario> {
+    let in_pieces = TlsOptions {
+        segmentation: Segmentation::Pieces(1),
+        ..subject.profile.tls.clone()?
+    };
+    let steps = ClientSteps::of(0)
+        .connect()
+        .then(Action::StartTls(in_pieces))
+        .expect(Expectation::Secured)
+        .then(Action::Close);
+    let lines = vec![steps.lines()];
+    Some(scenario(
+        "the ClientHello a byte at a time",
+        &[("alice", 1)],
+        lines,
+    ))
+}
 
 /// Somebody asks for more than the kernel takes for him, and reads nothing of it; another is served.
 fn beside_who_is_held_back(subject: &Subject) -> Option<Scenario> {
@@ -205,18 +225,17 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A request that arrives a byte at a time is answered as if it had come at once.",
         why: "A parser that starts afresh at each read never sees more than one byte: \
               https://github.com/marcomorain/garcon/issues/2",
-        method: "The request is sent one byte a segment; each follows when the server has read the one before.",
+        method: "The request is sent one byte a segment; each follows when the server has read the one before. Over TLS \
+                 another client's ClientHello comes so, too.",
         quantities: "",
         fix: "Keep what was read until the message is complete.",
         needs: &[Need::STREAM, Need::LONG_REQUEST],
         policy: Policy::MUST,
         scenarios: |subject| {
             let lines = cut_requests(subject, vec![Segmentation::Pieces(1)]);
-            Some(in_one_or_each(
-                "the request a byte at a time",
-                lines,
-                subject,
-            ))
+            let mut all = in_one_or_each("the request a byte at a time", lines, subject);
+            all.extend(hello_byte_by_byte(subject));
+            Some(all)
         },
         counterexample: Counterexample {
             instead_of: "uppercase",

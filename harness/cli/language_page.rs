@@ -124,8 +124,8 @@ from there on:
     alice expect secured within 2s
     alice send "EHLO me\r\n"
 
-`start-tls` says the ClientHello, cut and paced as `send` is, and goes on; `expect secured` waits for the end of the handshake. What
-else there is means this over TLS:
+`start-tls` says the ClientHello, cut and paced as `send` is, and goes on; `expect secured` waits for the end of the handshake, and
+stands before anything else that its client sends or expects, but for an end. What else there is means this over TLS:
 
 | step | over TLS |
 | --- | --- |
@@ -143,7 +143,8 @@ else there is means this over TLS:
 
 An alert of the server, and whatever else makes TLS fail, breaks each expectation of text, and of `secured`, with what was seen. It is TLS 1.2 or
 1.3, as the server chooses; the transcript has the version, the cipher suite and the protocol that both speak inside. **Certificates are
-not verified**: neither the name nor the time nor who has signed them. Nothing is resumed.
+not verified**: neither the name nor the time nor who has signed them. Nothing is resumed, nor
+negotiated again: a server that asks for that with TLS 1.2 is told that the client does not (RFC 5246, section 7.4.1.1), and ends or goes on.
 
 The harness's own clients, who look whether the server still serves, speak TLS where the server's profile has a table `[tls]`.
 

@@ -28,7 +28,9 @@ fn way(folder: &Path, file: &Path) -> PathBuf {
 
 /// The path from the root, without links as far as there is anything.
 fn real(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // The folder of a file that is named without one is the one here.
+    let path = Path::new(".").join(path);
+    let path = std::path::absolute(&path).unwrap_or_else(|_| path.to_owned());
     match (path.canonicalize(), path.parent(), path.file_name()) {
         (Ok(real), ..) => real,
         (Err(_), Some(folder), Some(name)) => real(folder).join(name),

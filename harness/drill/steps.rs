@@ -626,7 +626,11 @@ fn start_tls(line: &mut Reader<'_>) -> Read<Action> {
     ];
     let tail = line.choices(&choices)?;
     let identity = match (tail.certificate, tail.key) {
-        (Some(certificate), Some(key)) => Some(Box::new(Identity { certificate, key })),
+        (Some(certificate), Some(key)) => {
+            let identity = Identity::of(certificate, key)
+                .map_err(|why| Diagnostic::new(line.since(start), why))?;
+            Some(Box::new(identity))
+        }
         (None, None) => None,
         (Some(_), None) | (None, Some(_)) => {
             let title = "`certificate` and `key` go together";

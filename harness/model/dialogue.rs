@@ -89,9 +89,6 @@ fn owed(template: &Template) -> Expectation {
     }
 }
 
-/// For how long a handshake is waited for: it takes processor time of both, and of a crowd it takes all that there is.
-const SECURED_WITHIN: Duration = Duration::from_secs(20);
-
 /// How many steps a client takes until it has come in, and the server has yet to hear a word of its protocol.
 pub(crate) fn steps_to_come_in(subject: &Subject) -> usize {
     ClientSteps::of(0).connect().secured(subject).lines.len()
@@ -232,9 +229,7 @@ impl ClientSteps {
     #[must_use]
     pub(crate) fn secured(self, subject: &Subject) -> Self {
         match subject.speaks_tls() {
-            true => self
-                .begin_tls(subject)
-                .expect_within(Expectation::Secured, SECURED_WITHIN),
+            true => self.begin_tls(subject).expect(Expectation::Secured),
             false => self,
         }
     }

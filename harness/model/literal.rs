@@ -292,6 +292,9 @@ pub(crate) struct Shown(pub(crate) Duration);
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = self.0.as_micros() as u64;
+        if micros == 0 {
+            return f.write_str("0ms");
+        }
         let whole = DURATION_UNITS
             .iter()
             .find(|(_, unit)| micros >= *unit && micros.is_multiple_of(*unit));
@@ -393,6 +396,7 @@ mod tests {
     fn durations_carry_their_unit() {
         assert_eq!(duration("1.5s").unwrap(), Duration::from_millis(1500));
         assert_eq!(Shown(Duration::from_millis(1500)).to_string(), "1500ms");
+        assert_eq!(Shown(Duration::ZERO).to_string(), "0ms");
         assert!(duration("5").is_err());
     }
 

@@ -91,6 +91,23 @@ pub(crate) struct PemFile {
     pub(crate) bytes: Arc<[u8]>,
 }
 
+impl Identity {
+    /// What a client shows.
+    ///
+    /// # Errors
+    /// The key is not that of the first certificate.
+    pub(crate) fn of(certificate: PemFile, key: PemFile) -> Result<Self, String> {
+        let why = pem::belong_together(&certificate.bytes, &key.bytes);
+        why.map_err(|why| {
+            format!(
+                "{} has another key than the certificate in {}: {why}",
+                key.name, certificate.name
+            )
+        })?;
+        Ok(Self { certificate, key })
+    }
+}
+
 impl PemFile {
     /// Reads a file of certificates, the way to which begins at this folder.
     ///
@@ -137,8 +154,10 @@ impl PemFile {
 
 #[cfg(feature = "tls")]
 mod pem {
+    use rustls::crypto::ring;
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::sign::CertifiedKey;
 
     pub(super) fn has_certificates(bytes: &[u8]) -> Result<(), String> {
         let first = CertificateDer::pem_slice_iter(bytes).next();
@@ -153,6 +172,17 @@ mod pem {
         let key = PrivateKeyDer::from_pem_slice(bytes);
         key.map(drop).map_err(|error| error.to_string())
     }
+
+    pub(super) fn belong_together(certificates: &[u8], key: &[u8]) -> Result<(), String> {
+        let said = |error: rustls::pki_types::pem::Error| error.to_string();
+        let chain = CertificateDer::pem_slice_iter(certificates).collect::<Result<_, _>>();
+        let (chain, key) = (
+            chain.map_err(said)?,
+            PrivateKeyDer::from_pem_slice(key).map_err(said)?,
+        );
+        let both = CertifiedKey::from_der(chain, key, &ring::default_provider());
+        both.map(drop).map_err(|error| error.to_string())
+    }
 }
 
 /// Where no TLS is built in, no step of it is taken, and nothing is to be looked into.
@@ -163,6 +193,10 @@ mod pem {
     }
 
     pub(super) fn has_key(_: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    pub(super) fn belong_together(_: &[u8], _: &[u8]) -> Result<(), String> {
         Ok(())
     }
 }
@@ -315,12 +349,10 @@ fn identity(
     };
     let certificates = PemFile::of_certificates(certificate.get_ref(), folder)
         .map_err(|why| Mistake::of(certificate, format!("tls.certificate: {why}")))?;
-    let key = PemFile::of_key(key.get_ref(), folder)
+    let key_file = PemFile::of_key(key.get_ref(), folder)
         .map_err(|why| Mistake::of(key, format!("tls.key: {why}")))?;
-    let identity = Identity {
-        certificate: certificates,
-        key,
-    };
+    let identity = Identity::of(certificates, key_file)
+        .map_err(|why| Mistake::of(key, format!("tls.key: {why}")))?;
     Ok(Some(Box::new(identity)))
 }
 
