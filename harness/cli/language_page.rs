@@ -30,7 +30,8 @@ case half a message, then reset
 
 `sockdrill run FILE` runs it, each case on a server of its own, and `sockdrill run FILE:4` the case that line 4 is in.
 `sockdrill fmt` puts a file in order and keeps its comments. All mistakes of a file are told at once, each in its line with what to
-write; `--message-format short` tells them in a line each, and `--message-format json` to programs.
+write; whether there is what it names elsewhere (servers, profiles), and whether a variable has a value by then, is looked at once a
+file, or a case, has no other. `--message-format short` tells them in a line each, and `--message-format json` to programs.
 
 ## How a case is judged
 
