@@ -106,6 +106,15 @@ impl Identity {
         })?;
         Ok(Self { certificate, key })
     }
+
+    /// Its certificates and its key, as TLS takes them.
+    ///
+    /// # Errors
+    /// One of the files is no longer what it was taken for.
+    #[cfg(feature = "tls")]
+    pub(crate) fn shown(&self) -> Result<pem::Shown, String> {
+        pem::shown(&self.certificate.bytes, &self.key.bytes)
+    }
 }
 
 impl PemFile {
@@ -153,11 +162,21 @@ impl PemFile {
 }
 
 #[cfg(feature = "tls")]
-mod pem {
+pub(crate) mod pem {
     use rustls::crypto::ring;
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use rustls::sign::CertifiedKey;
+
+    /// Who a client says it is: its certificates, and its key.
+    pub(crate) type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+    pub(super) fn shown(certificates: &[u8], key: &[u8]) -> Result<Shown, String> {
+        let said = |error: rustls::pki_types::pem::Error| error.to_string();
+        let chain = CertificateDer::pem_slice_iter(certificates).collect::<Result<_, _>>();
+        let key = PrivateKeyDer::from_pem_slice(key);
+        Ok((chain.map_err(said)?, key.map_err(said)?))
+    }
 
     pub(super) fn has_certificates(bytes: &[u8]) -> Result<(), String> {
         let first = CertificateDer::pem_slice_iter(bytes).next();
@@ -174,12 +193,7 @@ mod pem {
     }
 
     pub(super) fn belong_together(certificates: &[u8], key: &[u8]) -> Result<(), String> {
-        let said = |error: rustls::pki_types::pem::Error| error.to_string();
-        let chain = CertificateDer::pem_slice_iter(certificates).collect::<Result<_, _>>();
-        let (chain, key) = (
-            chain.map_err(said)?,
-            PrivateKeyDer::from_pem_slice(key).map_err(said)?,
-        );
+        let (chain, key) = shown(certificates, key)?;
         let both = CertifiedKey::from_der(chain, key, &ring::default_provider());
         both.map(drop).map_err(|error| error.to_string())
     }

@@ -3,15 +3,14 @@
 
 use super::heard::{Heard, Mute};
 use super::socket::Socket;
-use crate::model::tls::{Identity, TlsOptions, TlsVersion};
+use crate::model::tls::{TlsOptions, TlsVersion};
 use crate::transcript::event::ClientEvent;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
     ProtocolVersion, SignatureScheme, SupportedProtocolVersion,
@@ -294,7 +293,7 @@ fn config(options: &TlsOptions) -> Result<ClientConfig, String> {
     let mut config = match &options.identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
-            let (chain, key) = shown(identity)?;
+            let (chain, key) = identity.shown()?;
             builder.with_client_auth_cert(chain, key).map_err(said)?
         }
     };
@@ -313,17 +312,6 @@ fn versions(only: Option<TlsVersion>) -> &'static [&'static SupportedProtocolVer
         Some(TlsVersion::Two) => TWO,
         Some(TlsVersion::Three) => THREE,
     }
-}
-
-/// Who a client says it is: its certificates, and its key.
-type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn shown(identity: &Identity) -> Result<Shown, String> {
-    let said = |error: pem::Error| error.to_string();
-    let chain = CertificateDer::pem_slice_iter(&identity.certificate.bytes);
-    let chain = chain.collect::<Result<_, _>>().map_err(said)?;
-    let key = PrivateKeyDer::from_pem_slice(&identity.key.bytes).map_err(said)?;
-    Ok((chain, key))
 }
 
 fn secured(connection: &ClientConnection) -> ClientEvent {
