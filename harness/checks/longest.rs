@@ -467,9 +467,7 @@ mod tests {
             at: Duration::ZERO,
             what,
         });
-        Transcript {
-            events: events.collect(),
-        }
+        Transcript::of(events.collect())
     }
 
     fn read(subject: &Subject, scenario: &Scenario, transcript: &Transcript) -> Option<Found> {

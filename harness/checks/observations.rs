@@ -1098,9 +1098,7 @@ mod tests {
         row.expect("an observation").value(&Sighting {
             subject: &subject,
             scenario: &scenario("nothing", &[], vec![]),
-            transcript: &Transcript {
-                events: events.collect(),
-            },
+            transcript: &Transcript::of(events.collect()),
         })
     }
 

@@ -88,9 +88,7 @@ impl Staged {
         reader(&Sighting {
             subject: &self.subject,
             scenario: &self.scenario,
-            transcript: &Transcript {
-                events: self.events.clone(),
-            },
+            transcript: &Transcript::of(self.events.clone()),
         })
     }
 }

@@ -227,9 +227,7 @@ mod tests {
         let (words, after) = heard(&Sighting {
             subject: &subject,
             scenario: &scenario,
-            transcript: &Transcript {
-                events: events.collect(),
-            },
+            transcript: &Transcript::of(events.collect()),
         })?;
         Some(format!("{} {after:?}", String::from_utf8_lossy(&words)))
     }

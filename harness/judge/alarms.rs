@@ -244,9 +244,7 @@ mod tests {
             at: Duration::from_secs(second),
             what,
         });
-        Transcript {
-            events: events.collect(),
-        }
+        Transcript::of(events.collect())
     }
 
     #[test]

@@ -139,9 +139,7 @@ mod tests {
             at: Duration::ZERO,
             what,
         });
-        let transcript = Transcript {
-            events: events.collect(),
-        };
+        let transcript = Transcript::of(events.collect());
         let mut coverage = Coverage::of(REQUEST);
         coverage.add(&trial, &transcript, REQUEST);
         coverage
@@ -237,9 +235,7 @@ mod tests {
             at: Duration::ZERO,
             what,
         });
-        let transcript = Transcript {
-            events: events.into(),
-        };
+        let transcript = Transcript::of(events.into());
         let mut coverage = Coverage::of(REQUEST);
         coverage.add(&trial, &transcript, REQUEST);
         assert_eq!(coverage.if_any(), None);

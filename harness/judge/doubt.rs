@@ -460,13 +460,11 @@ mod tests {
             what,
         };
         let then = 60 + seconds;
-        Transcript {
-            events: vec![
-                event(60, What::StepBegan(1)),
-                event(then, missing),
-                event(then, starved),
-            ],
-        }
+        Transcript::of(vec![
+            event(60, What::StepBegan(1)),
+            event(then, missing),
+            event(then, starved),
+        ])
     }
 
     #[test]

@@ -81,9 +81,7 @@ mod tests {
             at: Duration::ZERO,
             what: what.clone(),
         });
-        Transcript {
-            events: events.collect(),
-        }
+        Transcript::of(events.collect())
     }
 
     fn with_an_end(before: &[What]) -> Transcript {

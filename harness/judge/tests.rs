@@ -24,9 +24,7 @@ fn transcript(what: Vec<What>) -> Transcript {
         at: Duration::from_secs(second),
         what,
     });
-    Transcript {
-        events: events.collect(),
-    }
+    Transcript::of(events.collect())
 }
 
 const ALICE: ClientId = ClientId { who: 0, member: 0 };
@@ -1066,8 +1064,8 @@ fn reply_that_still_arrives_at_the_limit_proves_nothing() {
         at: Duration::from_millis(seconds),
         what,
     };
-    let seen = |received| Transcript {
-        events: vec![
+    let seen = |received| {
+        Transcript::of(vec![
             at(0, What::Phase(Phase::Scenario)),
             at(0, What::StepBegan(0)),
             at(
@@ -1082,7 +1080,7 @@ fn reply_that_still_arrives_at_the_limit_proves_nothing() {
                     how: Ended::OutOfTime(limit),
                 },
             ),
-        ],
+        ])
     };
     let arriving = judge(&expects_hello(), &seen(19_900));
     assert!(matches!(arriving, Verdict::Inconclusive(_)), "{arriving:?}");
@@ -1121,7 +1119,7 @@ fn client_that_is_kept_from_speaking_may_be_closed() {
         trial.closes_silent_after = closes_silent_after;
         trial
     };
-    let seen = Transcript { events };
+    let seen = Transcript::of(events);
     for broken in [None, Some(seconds(4))] {
         let verdict = judge(&promised(broken), &seen);
         assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
@@ -2159,9 +2157,7 @@ fn timed(events: Vec<(u64, What)>) -> Transcript {
         at: Duration::from_millis(at),
         what,
     });
-    Transcript {
-        events: events.collect(),
-    }
+    Transcript::of(events.collect())
 }
 
 fn done(step: usize) -> What {

@@ -36,7 +36,7 @@ const INET_DIAG_SKV6ONLY: u16 = 11;
 const EXTENSIONS: u8 = 1 << (INET_DIAG_SKMEMINFO - 1);
 
 /// The state of a row (`include/net/tcp_states.h`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
     Established,
     SynSent,

@@ -103,6 +103,14 @@ impl Process {
         Memory::parse(&smaps.unwrap_or_default())
     }
 
+    /// Its memory that has a place (the second number of proc_pid_statm(5)), in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let statm = text_of(format!("/proc/{}/statm", self.pid)).unwrap_or_default();
+        let pages = statm.split_ascii_whitespace().nth(1);
+        let pages: u64 = pages.and_then(|pages| pages.parse().ok()).unwrap_or(0);
+        pages * rustix::param::page_size() as u64
+    }
+
     /// Its threads' ids.
     pub(crate) fn thread_ids(&self) -> Vec<i32> {
         threads_of(self.pid)

@@ -40,6 +40,18 @@ impl Date {
     }
 }
 
+/// A moment as RFC 3339 writes it, in UTC, to the millisecond: `2026-11-30T13:05:55.123Z`.
+pub(crate) fn utc(at: SystemTime) -> String {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (day, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let date = Date::after_epoch(day);
+    format!(
+        "{date}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
+        since.subsec_millis()
+    )
+}
+
 impl FromStr for Date {
     type Err = String;
 
@@ -80,6 +92,14 @@ impl<'de> Deserialize<'de> for Date {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moment_is_written_as_rfc_3339_writes_it() {
+        let at = |milliseconds| UNIX_EPOCH + std::time::Duration::from_millis(milliseconds);
+        assert_eq!(utc(at(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(utc(at(951_782_399_007)), "2000-02-28T23:59:59.007Z");
+        assert_eq!(utc(at(1_798_765_445_999)), "2027-01-01T01:04:05.999Z");
+    }
 
     #[test]
     fn days_are_counted_through_leap_years_and_ends_of_months() {

@@ -7,6 +7,7 @@ use crate::model::error::ExitCode;
 use crate::model::partition::Partition;
 use crate::model::spent::Spent;
 use crate::report::concluded::NoTests;
+use crate::report::fact::WrittenFact;
 use crate::report::findings::{Told, grouped};
 use crate::report::place::Place;
 use crate::report::sentence;
@@ -14,9 +15,10 @@ use crate::report::timings::Timings;
 use crate::report::written::{Written, WrittenCheck};
 use crate::transcript::event::EventLine;
 use crate::transcript::story::story;
+use crate::transcript::trace::Trace;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// All verdicts of a run.
 ///
@@ -44,6 +46,8 @@ pub struct Report {
     pub elsewhere: Option<String>,
     /// The seed of generated payloads.
     pub seed: u64,
+    /// When the run began, as the clock of the host said.
+    pub started: SystemTime,
     /// How long the run took.
     pub duration: Duration,
     /// The run ended early: a server that does not serve a polite client shows nothing else.
@@ -103,6 +107,8 @@ pub struct CheckResult {
     pub scenarios: usize,
     /// Where the request was cut, if it was.
     pub(crate) coverage: Option<Coverage>,
+    /// When it began, where it was tried.
+    pub started: Option<SystemTime>,
     /// How long it took.
     pub duration: Duration,
     /// The command that repeats exactly this.
@@ -121,6 +127,8 @@ pub struct CheckResult {
     pub(crate) at: Option<Place>,
     /// The events of the last scenario, or of the one that failed.
     pub(crate) transcript: Vec<EventLine>,
+    /// What was seen of the scenario that failed, or of the one that proved nothing.
+    pub(crate) trace: Option<Box<Trace>>,
 }
 
 /// How often something was tried as a whole, in rounds of a run or because it had failed, and what came of it.
@@ -223,6 +231,7 @@ impl CheckResult {
             tries: None,
             scenarios: 1,
             coverage: None,
+            started: None,
             duration: Duration::ZERO,
             reproduce: None,
             scenario: None,
@@ -232,6 +241,7 @@ impl CheckResult {
             spent: Spent::default(),
             at: None,
             transcript: Vec::new(),
+            trace: None,
         }
     }
 
@@ -310,6 +320,16 @@ impl CheckResult {
             }
             verdict => sentence::evidence(verdict),
         }
+    }
+
+    /// The same of a failure as data.
+    pub(super) fn facts(&self) -> Vec<WrittenFact> {
+        let evidence = self.finding().map(|finding| finding.evidence.iter());
+        evidence
+            .into_iter()
+            .flatten()
+            .map(WrittenFact::of)
+            .collect()
     }
 
     /// What the server did wrong, where it did.
@@ -500,6 +520,7 @@ mod tests {
             why_writes_to_host: None,
             elsewhere: None,
             seed: 1,
+            started: SystemTime::UNIX_EPOCH,
             duration: Duration::ZERO,
             serves_nobody: false,
             interrupted: false,

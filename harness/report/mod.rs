@@ -3,7 +3,9 @@
 mod compared;
 pub(crate) mod concluded;
 pub(crate) mod data;
+mod fact;
 mod findings;
+pub(crate) mod host;
 mod html;
 #[cfg(feature = "report")]
 mod junit;

@@ -135,13 +135,23 @@ fn around(text: &str, column: usize) -> (usize, &str) {
 
 /// The line of a printed scenario that a step is, with its number.
 fn printed_line<'a>(printed: &'a str, step: &StepRef) -> Option<(usize, &'a str)> {
+    let found = printed_steps(printed).nth(step.step?);
+    found.filter(|(_, line)| line.trim_start() == step.text)
+}
+
+/// The lines of a scenario as it is printed that are steps, each with its number, in the order of the steps.
+fn printed_steps(printed: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut lines = (1..).zip(printed.lines());
     // What is above all cases ends in an empty line, too.
-    lines.find(|(_, line)| line.starts_with("case "))?;
-    lines.find(|(_, line)| line.is_empty())?;
-    let mut steps = lines.filter(|(_, line)| line.trim_start() != "end");
-    let found = steps.nth(step.step?);
-    found.filter(|(_, line)| line.trim_start() == step.text)
+    let has_case = lines.any(|(_, line)| line.starts_with("case "));
+    let has_steps = has_case && lines.any(|(_, line)| line.is_empty());
+    let steps = lines.filter(|(_, line)| line.trim_start() != "end");
+    steps.take_while(move |_| has_steps)
+}
+
+/// The numbers of those lines.
+pub(super) fn step_lines(printed: &str) -> impl Iterator<Item = usize> {
+    printed_steps(printed).map(|(number, _)| number)
 }
 
 /// `2nd`.

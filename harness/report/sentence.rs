@@ -630,7 +630,7 @@ pub(crate) fn evidence(verdict: &Verdict) -> Vec<String> {
     }
 }
 
-fn lines(evidence: &Evidence) -> Vec<String> {
+pub(super) fn lines(evidence: &Evidence) -> Vec<String> {
     let line = match evidence {
         Evidence::FailedOf {
             failed,

@@ -2,30 +2,50 @@
 
 use super::concluded::{NoTests, TooLittle};
 use super::data::{CheckResult, Outcome, Report, Shows, Summary, Tries};
+use super::fact::WrittenFact;
 use super::findings::{Told, grouped};
-use super::place::Place;
+use super::host::Host;
+use super::place::{self, Place};
 use super::step;
 use super::timings::WrittenTimings;
 use crate::foreign::JSON;
 use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Cause, Verdict};
+use crate::model::date::utc;
 use crate::model::error::{Error, ExitCode};
 use crate::model::invariant::Invariant;
 use crate::model::text_file::Kind;
 use crate::transcript::difference::Difference;
 use crate::transcript::event::EventLine;
+use crate::transcript::trace::{Trace, TracedEvent};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The version of the format.
 const FORMAT: u32 = 1;
 
+/// The name of the schema that describes it: docs/report.schema.json has it as its `$id`.
+const SCHEMA: &str = "urn:sockdrill:report:1";
+
+fn schema() -> String {
+    SCHEMA.to_owned()
+}
+
 /// All of a report. What can be told from the rest is written for its readers, and told anew when it is read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Written {
+    #[serde(rename = "$schema", default = "schema")]
+    pub schema: String,
     pub format: u32,
+    /// The version of the program that wrote it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sockdrill: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
     pub target: String,
     pub isolation: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,6 +87,9 @@ pub(crate) struct WrittenCheck {
     pub scenarios: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<WrittenCoverage>,
+    /// Since the run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_ms: Option<u64>,
     pub duration_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -86,6 +109,8 @@ pub(crate) struct WrittenCheck {
     pub doubt: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<WrittenFact>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,6 +121,8 @@ pub(crate) struct WrittenCheck {
     pub tried: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transcript: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Box<Trace>>,
     #[serde(default)]
     pub place: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,6 +184,22 @@ impl From<&Cause> for WrittenCause {
     }
 }
 
+/// What was seen, with the lines of the scenario that is told, and the event that was not to happen.
+fn traced(mut trace: Trace, result: &CheckResult) -> Box<Trace> {
+    let lines = place::step_lines(result.scenario.as_deref().unwrap_or_default());
+    for (step, line) in trace.steps.iter_mut().zip(lines) {
+        step.line = Some(line);
+    }
+    if let Some(wrong) = result.wrong_event() {
+        let is_it = |event: &TracedEvent| {
+            event.at_us == wrong.at.as_micros() as u64 && event.text == wrong.text
+        };
+        let found = trace.events.iter_mut().find(|event| is_it(event));
+        found.into_iter().for_each(|event| event.wrong = true);
+    }
+    Box::new(trace)
+}
+
 pub(super) fn milliseconds(time: Duration) -> u64 {
     time.as_millis() as u64
 }
@@ -164,6 +207,7 @@ pub(super) fn milliseconds(time: Duration) -> u64 {
 impl WrittenCheck {
     pub(super) fn of(result: &CheckResult) -> Self {
         let fails = result.cause().is_some();
+        let is_told = result.under.is_none() && (fails || !result.evidence().is_empty());
         let (expected, actual) = result.cause().and_then(step::pair).unzip();
         let halt = result.finding().and_then(|finding| finding.halt.as_ref());
         let wrong = result.wrong_event();
@@ -181,6 +225,7 @@ impl WrittenCheck {
             tries: result.tries,
             scenarios: result.scenarios,
             coverage: result.coverage.as_ref().map(WrittenCoverage::from),
+            started_ms: None,
             duration_ms: milliseconds(result.duration),
             reason: result.reason(),
             at: result.at.clone(),
@@ -194,11 +239,17 @@ impl WrittenCheck {
                 Verdict::Pass | Verdict::Fail(_) | Verdict::Skip(_) => None,
             },
             evidence: result.evidence(),
+            facts: result.facts(),
             fix: result.fix.clone().filter(|_| fails),
             reproduce: result.reproduce.clone(),
             scenario: result.scenario.clone(),
             tried: result.tried.clone(),
             transcript: transcript.map(|line| line.to_string()).collect(),
+            trace: result
+                .trace
+                .clone()
+                .filter(|_| is_told)
+                .map(|trace| traced(*trace, result)),
             place: result.place,
             shows: result.shows.clone(),
             spent_ms: None,
@@ -252,7 +303,10 @@ impl Written {
     }
 
     pub(super) fn of(report: &Report) -> Self {
+        let since =
+            |at: SystemTime| milliseconds(at.duration_since(report.started).unwrap_or_default());
         let checks = report.results.iter().map(|result| WrittenCheck {
+            started_ms: result.started.map(since),
             spent_ms: report
                 .timings
                 .as_ref()
@@ -260,7 +314,11 @@ impl Written {
             ..WrittenCheck::of(result)
         });
         let written = Self {
+            schema: schema(),
             format: FORMAT,
+            sockdrill: env!("CARGO_PKG_VERSION").to_owned(),
+            started: Some(utc(report.started)),
+            host: Some(Host::of_this_process()),
             target: report.target.clone(),
             isolation: report.isolation.clone(),
             isolation_reason: report.why_host.clone(),

@@ -11,6 +11,7 @@ use crate::model::subject::Subject;
 use crate::model::trial::Trial;
 use crate::session::Session;
 use crate::transcript::event::{EventLine, Transcript};
+use crate::transcript::trace::Trace;
 
 /// How often something that failed, or that proved nothing, is tried on servers of its own.
 pub(super) const TRIES: usize = 3;
@@ -23,6 +24,8 @@ pub(super) struct Attempt {
     pub(super) failed: Option<Scenario>,
     /// The events of the last scenario.
     pub(super) transcript: Vec<EventLine>,
+    /// What was seen of the scenario that failed, or of the first that proved nothing.
+    pub(super) trace: Option<Box<Trace>>,
     /// Where the profile's request was cut.
     pub(super) coverage: Option<Coverage>,
     /// Which of the scenarios proved nothing.
@@ -40,6 +43,7 @@ impl Attempt {
     /// Adds what came of other scenarios, but for the verdict.
     pub(super) fn add(&mut self, other: Self) {
         self.transcript = other.transcript;
+        self.trace = other.trace;
         self.unsure.extend(other.unsure);
         self.coverage = match (self.coverage.take(), other.coverage) {
             (Some(one), Some(other)) => Some(one.with(other)),
@@ -53,6 +57,7 @@ impl Attempt {
             under: None,
             failed: None,
             transcript: Vec::new(),
+            trace: None,
             coverage: None,
             unsure: Vec::new(),
             unproven: 0,
@@ -195,6 +200,7 @@ impl<'a> Job<'a> {
             under,
             failed: Some(once.scenario.clone()),
             transcript: once.seen.lines(once.scenario),
+            trace: Some(Box::new(once.seen.trace(once.scenario))),
             coverage: tally.coverage.clone().if_any(),
             ..Attempt::of(verdict)
         }))
@@ -234,6 +240,8 @@ struct Tally<'s> {
     last: Option<(&'s Scenario, Transcript)>,
     /// The events of the first that proved nothing.
     doubtful: Vec<EventLine>,
+    /// What was seen of that.
+    trace: Option<Box<Trace>>,
 }
 
 impl<'s> Tally<'s> {
@@ -250,6 +258,7 @@ impl<'s> Tally<'s> {
             chosen: None,
             last: None,
             doubtful: Vec::new(),
+            trace: None,
         }
     }
 
@@ -280,6 +289,7 @@ impl<'s> Tally<'s> {
                 self.is_late |= why.is_of_time();
                 if self.doubt.is_none() {
                     self.doubtful = seen.lines(scenario);
+                    self.trace = Some(Box::new(seen.trace(scenario)));
                     self.doubt = Some(why);
                 }
             }
@@ -302,6 +312,7 @@ impl<'s> Tally<'s> {
         };
         Attempt {
             transcript,
+            trace: self.trace,
             coverage: self.coverage.if_any(),
             unsure: self.unsure,
             ..Attempt::of(verdict)

@@ -3,12 +3,13 @@
 use crate::model::spent::Spent;
 use crate::report::timings::Timings;
 use crate::sys::own_use::{peak_memory_bytes, process_time};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The beginning of a run.
 #[derive(Clone, Copy)]
 pub(super) struct Begun {
     at: Instant,
+    started: SystemTime,
     processor: Duration,
 }
 
@@ -16,8 +17,14 @@ impl Begun {
     pub(super) fn now() -> Self {
         Self {
             at: Instant::now(),
+            started: SystemTime::now(),
             processor: process_time(),
         }
+    }
+
+    /// What the clock of the host said then.
+    pub(super) fn started(self) -> SystemTime {
+        self.started
     }
 
     pub(super) fn elapsed(self) -> Duration {

@@ -31,7 +31,7 @@ use crate::session::{Session, Turn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A case of a scenario file, with the server that it is for.
 #[derive(Clone, Debug)]
@@ -381,6 +381,7 @@ pub(crate) fn run_cases(
             .as_ref()
             .map(|there| there.address.clone()),
         seed: settings.seed,
+        started: begun.started(),
         duration: begun.elapsed(),
         serves_nobody: false,
         interrupted: settings.interrupt.is_raised(),
@@ -446,6 +447,7 @@ fn run_in_turn(
         settings.repeating(&place)
     });
     Ok(CheckResult {
+        started: Some(SystemTime::now() - begun.elapsed()),
         duration: begun.elapsed(),
         spent: turn.spent(),
         reproduce,
@@ -477,6 +479,7 @@ fn result(case: &CaseRun, attempt: Attempt) -> CheckResult {
         at,
         scenario,
         transcript: attempt.transcript,
+        trace: attempt.trace,
         known: case.known.clone(),
         ..CheckResult::of(&case.id, &case.file, &case.scenario.name, attempt.verdict)
     }

@@ -19,7 +19,7 @@ use crate::model::scenario::Scenario;
 use crate::report::data::CheckResult;
 use crate::report::place::Place;
 use std::cell::Cell;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// Tries a check on a server that is known already, and once more where it fails and that was asked for.
 pub(super) fn retried_result(
@@ -74,6 +74,7 @@ fn check_result(check: &'static Check, unserved: Option<&Verdict>, job: Job<'_>)
         known_once: known_once(check, job.target).cloned(),
         scenarios: scenarios.len(),
         coverage: attempt.coverage,
+        started: Some(SystemTime::now() - begun.elapsed()),
         duration: begun.elapsed(),
         tried: tried_by(check, &scenarios, job.subject, attempt.unproven),
         reproduce: reproduce.flatten(),
@@ -86,6 +87,7 @@ fn check_result(check: &'static Check, unserved: Option<&Verdict>, job: Job<'_>)
         spent: job.turn.spent(),
         verdict: attempt.verdict,
         transcript: attempt.transcript,
+        trace: attempt.trace,
     }
 }
 

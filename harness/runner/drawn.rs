@@ -316,6 +316,7 @@ async fn confirmed(small: &Scenario, job: Job<'_>) -> Result<(usize, Attempt), E
             seen = Attempt {
                 failed: Some(small.clone()),
                 transcript: transcript.lines(small),
+                trace: Some(Box::new(transcript.trace(small))),
                 ..Attempt::of(verdict)
             };
         }

@@ -149,6 +149,7 @@ fn result(
     Some(CheckResult {
         scenario: Some(scenario.to_string()),
         transcript: transcript.lines(scenario),
+        trace: Some(Box::new(transcript.trace(scenario))),
         ..CheckResult::of(id, "observed", invariant.requirement(), verdict)
     })
 }

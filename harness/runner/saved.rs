@@ -130,9 +130,7 @@ impl SavedTrial {
         Ok(Self {
             check: raw.check,
             trial: raw.trial.trial(name)?,
-            transcript: Transcript {
-                events: raw.transcript,
-            },
+            transcript: Transcript::of(raw.transcript),
             verdict: raw.verdict,
         })
     }

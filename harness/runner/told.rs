@@ -247,6 +247,7 @@ impl<'a> Told<'a> {
         CheckResult {
             scenario: file,
             transcript: seen.lines(&scenario),
+            trace: shown.then(|| Box::new(seen.trace(&scenario))),
             ..CheckResult::of(&LINE.text(&scenario.name), "", "", verdict)
         }
     }

@@ -54,6 +54,7 @@ impl Session<'_> {
 
     /// A line that is not one of clients alone.
     pub(super) async fn line(&mut self, line: &Line, number: usize) -> Result<Flow, Error> {
+        self.observer.look_at_figures();
         self.observer.record(What::StepBegan(number));
         let (how, flow) = match &line.step {
             Step::Server(action) => self.server_step(action).await?,
@@ -90,6 +91,7 @@ impl Session<'_> {
             }
         }
         self.observer.record(What::StepEnded { step, member, how });
+        self.observer.look_at_figures();
     }
 
     /// Lets every client behind a name go through lines that concern no one else; all is over when all are done.

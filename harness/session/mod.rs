@@ -11,6 +11,7 @@ mod client_steps;
 mod clients;
 mod ends;
 mod facts;
+mod figures;
 mod guests;
 mod heard;
 mod helpers;

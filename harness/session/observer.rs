@@ -23,6 +23,7 @@ use crate::session::recorder::Recorder;
 use crate::session::sources::Sources;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Exit, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
+use crate::transcript::figures::Spacing;
 use rustix::process::{Pid, getsid};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -74,6 +75,8 @@ pub(super) struct Observer {
     pub(super) awaited_ends: RefCell<HashSet<String>>,
     /// The processes in the lab.
     pub(super) watched: RefCell<Watched>,
+    /// When what the kernel holds for the server is noted next.
+    pub(super) spacing: Cell<Spacing>,
 }
 
 impl Observer {
@@ -111,12 +114,14 @@ impl Observer {
             behind: RefCell::default(),
             drops_behind: RefCell::default(),
             awaited_ends: RefCell::default(),
+            spacing: Cell::default(),
         }
     }
 
     /// Begins a transcript.
     pub(super) fn begin(&mut self) {
         self.recorder = Recorder::new(&self.unasked);
+        self.spacing.take();
         self.began = Instant::now();
         self.forbidden.borrow_mut().clear();
         self.ends = Ends::new(Arc::clone(&self.lab), self.recorder.clone());
@@ -156,6 +161,8 @@ impl Observer {
         self.prove_backends();
         self.record_counters();
         self.record_room();
+        self.spacing.take();
+        self.look_at_figures();
         for watch in [self.exit_watch.take(), self.ends_watch.take()] {
             watch.inspect(JoinHandle::abort);
         }

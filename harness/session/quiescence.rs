@@ -12,6 +12,7 @@ use crate::model::limits::{
 };
 use crate::model::spent::SpentOn;
 use crate::session::client::Client;
+use crate::sys::own_use::thread_time;
 use crate::transcript::event::ServerEvent;
 use crate::transcript::fault::Fault;
 use std::time::{Duration, Instant};
@@ -97,6 +98,7 @@ impl Observer {
             let now = Instant::now();
             let rests_since = rests.then(|| last.rests_since.unwrap_or(now));
             let own_time = self.watched.borrow().own_time(&still);
+            self.note_figures(&still, thread_time());
             self.leave_place_while_it_rests(rests_since);
             self.looks.set(Poll {
                 number: last.number + 1,

@@ -9,6 +9,7 @@ use crate::model::unasked::Unasked;
 use crate::transcript::client_state::ClientStates;
 use crate::transcript::event::{ClientEvent, ClientId, Event, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
+use crate::transcript::figures::Figures;
 use crate::transcript::server_state::{BackendStates, ServerState};
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, HashMap};
@@ -255,6 +256,15 @@ impl Recorder {
         let came = self.client_states().of(id).came_last();
         let came = came.map(|at| (self.0.begun + at).saturating_duration_since(since));
         came.unwrap_or_else(|| since.elapsed())
+    }
+
+    /// Writes down what the kernel holds for the server, where that is not what it was; nobody waits for it, and nobody is woken.
+    pub(crate) fn note(&self, figures: Figures) {
+        let at = self.0.begun.elapsed();
+        let noted = &mut self.0.transcript.borrow_mut().figures;
+        if noted.last().is_none_or(|(_, last)| *last != figures) {
+            noted.push((at, figures));
+        }
     }
 
     /// Looks at the transcript so far.

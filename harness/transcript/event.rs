@@ -3,6 +3,7 @@
 //! A [`Transcript`] holds everything that the judge needs. It can be saved and judged again.
 
 use super::asked::Asked;
+use super::figures::Figures;
 use crate::kernel::{FileKind, RECEIVE_BUFFER_ERRORS, Toil};
 use crate::model::alarm::Alarm;
 use crate::model::expectation::End;
@@ -556,6 +557,9 @@ impl Sample {
 pub(crate) struct Transcript {
     /// The facts, oldest first.
     pub events: Vec<Event>,
+    /// What the kernel held for the server now and then, oldest first.
+    #[serde(default)]
+    pub figures: Vec<(Duration, Figures)>,
 }
 
 /// A client that was answered before any other.
@@ -568,6 +572,14 @@ pub(crate) struct FirstAnswered {
 }
 
 impl Transcript {
+    /// A transcript of these facts alone.
+    pub(crate) fn of(events: Vec<Event>) -> Self {
+        Self {
+            events,
+            figures: Vec::new(),
+        }
+    }
+
     /// The facts about the server's processes.
     pub(crate) fn server_events(&self) -> impl DoubleEndedIterator<Item = &ServerEvent> {
         self.events.iter().filter_map(|event| match &event.what {
@@ -815,8 +827,14 @@ impl Transcript {
 
     /// The facts as a person reads them, an event a line: `>` sent, `<` received, `*` noted. The scenario names its clients.
     pub(crate) fn lines(&self, scenario: &Scenario) -> Vec<EventLine> {
+        let told = self.told(scenario).into_iter();
+        told.map(|told| told.line).collect()
+    }
+
+    /// The facts that a person is told, each with its line.
+    pub(super) fn told(&self, scenario: &Scenario) -> Vec<Told<'_>> {
         let mut phase = Phase::Before;
-        let mut lines = Vec::new();
+        let mut all = Vec::new();
         let mut chosen = BTreeSet::new();
         for Shown {
             event,
@@ -833,7 +851,7 @@ impl Transcript {
                     let Some((who, mut text)) = line(what, phase, scenario) else {
                         continue;
                     };
-                    if let Some(joined) = joined {
+                    if let Some(joined) = &joined {
                         text = format!("< {}", joined.excerpt_from(0));
                     }
                     match what {
@@ -848,17 +866,22 @@ impl Transcript {
                         }
                         _ => {}
                     }
-                    lines.push(EventLine {
+                    let line = EventLine {
                         at: event.at,
                         who,
                         text,
                         tells_of_a_step: matches!(what, What::StepEnded { .. }),
                         is_wrong: false,
+                    };
+                    all.push(Told {
+                        event,
+                        line,
+                        joined,
                     });
                 }
             }
         }
-        lines
+        all
     }
 
     /// The events, where reads of one client with nothing to tell between them are one.
@@ -878,6 +901,14 @@ impl Transcript {
         }
         shown
     }
+}
+
+/// A fact that a person is told.
+pub(super) struct Told<'a> {
+    pub(super) event: &'a Event,
+    pub(super) line: EventLine,
+    /// What was read in several reads that follow each other.
+    pub(super) joined: Option<Stream>,
 }
 
 /// An event as it is shown, perhaps with reads that go on with it.
@@ -1430,9 +1461,7 @@ mod tests {
                 ClientEvent::Received(payload.clone().into()),
             ),
         };
-        let transcript = Transcript {
-            events: payloads.iter().map(event).collect(),
-        };
+        let transcript = Transcript::of(payloads.iter().map(event).collect());
         let saved = serde_json::to_string(&transcript).unwrap();
         assert_eq!(
             serde_json::from_str::<Transcript>(&saved).unwrap(),
@@ -1522,12 +1551,7 @@ mod tests {
             event(at, What::Server(told))
         };
         let events = vec![connects(1_000), signalled(1_500), connects(3_000)];
-        let lines = |at| {
-            Transcript {
-                events: [events.clone(), vec![burst(at)]].concat(),
-            }
-            .unasked_lines()
-        };
+        let lines = |at| Transcript::of([events.clone(), vec![burst(at)]].concat()).unasked_lines();
         assert_eq!([lines(1_100), lines(2_900), lines(3_000)], [0; 3]);
         assert_eq!(lines(1_600), 0, "what is printed at a signal");
         assert_eq!([lines(500), lines(2_000), lines(4_000)], [1_000; 3]);
@@ -1550,9 +1574,7 @@ mod tests {
             at: Duration::from_secs(second),
             what,
         });
-        Transcript {
-            events: events.collect(),
-        }
+        Transcript::of(events.collect())
     }
 
     fn of(id: ClientId, event: ClientEvent) -> What {

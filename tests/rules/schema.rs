@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// The words of JSON Schema that say nothing about a value.
-const WORDS_ONLY: &[&str] = &["$schema", "$defs", "title", "description"];
+const WORDS_ONLY: &[&str] = &["$schema", "$id", "$defs", "title", "description"];
 
 /// What is wrong with a value by a schema. Only the keywords that the published schemas use are understood, and a field
 /// that a schema does not describe is wrong: what the program writes is to be described.
@@ -148,6 +148,76 @@ fn report_of_a_check_is_as_its_schema_says() {
         .collect();
     assert_eq!(verdicts, ["fail", "pass", "warn", "skip"]);
     assert!(report["checks"][2]["evidence"].is_array(), "{report:#}");
+}
+
+#[test]
+fn what_was_seen_of_a_failure_is_there_as_data() {
+    let run = sockdrill(&["check", "--speaks", "echo", "--only", "reset/mid-request"]).reporting();
+    let server = [
+        env!("CARGO_BIN_EXE_sockdrill"),
+        "serve",
+        "echo",
+        "--violate",
+        "reset/mid-request",
+    ];
+    let report = run.args(["--"]).args(server).run().code(1).report;
+    demand_validity(&read("docs/report.schema.json"), &report);
+    let check = &report["checks"][0];
+    let trace = &check["trace"];
+    let events = trace["events"].as_array().unwrap();
+    let steps = trace["steps"].as_array().unwrap();
+    let wrong: Vec<_> = events
+        .iter()
+        .filter(|event| event["wrong"] == true)
+        .collect();
+    assert_eq!(wrong.len(), 1, "{trace:#}");
+    assert_eq!(
+        (&wrong[0]["kind"], &wrong[0]["who"]),
+        (&json!("exited"), &json!("server"))
+    );
+    // A reset belongs to a step of that name, which stands in that line of the scenario.
+    let reset = events
+        .iter()
+        .find(|event| event["kind"] == "reset")
+        .unwrap();
+    let step = &steps[reset["step"].as_u64().unwrap() as usize];
+    let line = step["line"].as_u64().unwrap() as usize;
+    let scenario = check["scenario"].as_str().unwrap();
+    assert_eq!(
+        scenario.lines().nth(line - 1).unwrap().trim(),
+        "mallory reset"
+    );
+    let at = |value: &Value| value.as_u64().unwrap();
+    assert!((at(&step["began_us"])..=at(&step["ended_us"])).contains(&at(&reset["at_us"])));
+    // What was sent can be read back, byte by byte.
+    let sent = events
+        .iter()
+        .find(|event| event["kind"] == "sent" && event["who"] == "mallory");
+    assert_eq!(
+        (&sent.unwrap()["bytes"], &sent.unwrap()["length"]),
+        (&json!("aA=="), &json!(1))
+    );
+    let figures = trace["figures"].as_array().unwrap();
+    let (first, last) = (&figures[0], figures.last().unwrap());
+    assert!(
+        at(&first["processes"]) >= 1 && at(&first["resident_bytes"]) > 0,
+        "{first}"
+    );
+    assert_eq!(last["processes"], 0, "{last}");
+    assert!(
+        trace["output"]["text"]
+            .as_str()
+            .unwrap()
+            .contains("Connection reset"),
+        "{trace:#}"
+    );
+    assert!(
+        check["facts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|fact| fact["kind"] == "exit")
+    );
 }
 
 #[test]

@@ -1,0 +1,511 @@
+//! What was seen of a trial, as a viewer wants it: events with their bytes and steps, the course of what the kernel held, and what
+//! the server printed.
+
+use super::event::{ClientEvent, Event, ServerEvent, Told, Transcript, What};
+use super::figures::Figures;
+use crate::model::phase::Phase;
+use crate::model::scenario::{ClientGroup, Scenario, Step};
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+/// So many events are kept of one trial: those of a crowd's members beside the ones that tell most are left out first.
+const MOST_EVENTS: usize = 1_500;
+
+/// So many bytes are kept of what one event carried.
+const MOST_BYTES: usize = 2_048;
+
+/// So many bytes are kept of what a server has printed, its last ones.
+const MOST_OUTPUT: usize = 64 << 10;
+
+/// What was seen of one trial; times are microseconds since its transcript began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trace {
+    /// The steps of the scenario, in the order of its text.
+    pub steps: Vec<TracedStep>,
+    /// What happened, the oldest first.
+    pub events: Vec<TracedEvent>,
+    /// How many events were left out, of members of crowds that do as others do.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: usize,
+    /// What became of the members of crowds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crowds: Vec<TracedCrowd>,
+    /// What the kernel held for the server now and then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<TracedFigures>,
+    /// What the server has printed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<TracedOutput>,
+}
+
+/// A step, and when it was gone through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TracedStep {
+    /// As `.drill` files say it.
+    pub text: String,
+    /// Its line in the scenario that the result tells, counted from one; none where that has no such line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// Whose it is: a client, `server` or a backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// When it began first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_us: Option<u64>,
+    /// When it was over for the last of those who took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_us: Option<u64>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TracedEvent {
+    pub at_us: u64,
+    /// The part of the trial that it is of.
+    pub phase: Phase,
+    /// What kind of fact it is, a word for programs: `sent`, `received`, `reset`, `exited`, …
+    pub kind: String,
+    /// Whom it is about, a client, `server` or a backend; nobody where it is about the host and the harness.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// The name that it shares with others of a crowd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crowd: Option<String>,
+    /// What passed between a client and the server, where something did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    /// The step that it belongs to, an index among the steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
+    /// As a person reads it.
+    pub text: String,
+    /// How many bytes it carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<usize>,
+    /// The first of them, in base64 (RFC 4648).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub bytes: String,
+    /// It is the one that was not to happen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wrong: bool,
+    /// What else the kind has to tell.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub data: Value,
+}
+
+/// Which way something passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Direction {
+    /// From the client.
+    ToServer,
+    /// From the server.
+    ToClient,
+}
+
+/// What became of the members of a crowd: the last that each of them saw, and how many saw the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TracedCrowd {
+    pub name: String,
+    pub members: usize,
+    pub ends: Vec<TracedEnd>,
+}
+
+/// The last that some members of a crowd saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TracedEnd {
+    pub text: String,
+    pub members: usize,
+}
+
+/// What the kernel held for the server at a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TracedFigures {
+    pub at_us: u64,
+    /// Connections that wait to be accepted, and how many may.
+    pub accept_queue: u32,
+    pub backlog: u32,
+    /// Connections of its port by their state.
+    pub connections: BTreeMap<String, usize>,
+    /// What clients have sent and it has not read.
+    pub unread_bytes: u64,
+    pub open_files: usize,
+    pub processes: usize,
+    pub threads: usize,
+    pub resident_bytes: u64,
+    /// The processor time of its threads since the first of these figures.
+    pub cpu_us: u64,
+    /// How much of its output had been printed.
+    pub output_bytes: u64,
+}
+
+/// What a server has printed since it was started, or the end of that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TracedOutput {
+    /// How many bytes came before the text.
+    pub from_byte: u64,
+    pub text: String,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+fn microseconds(time: Duration) -> u64 {
+    time.as_micros() as u64
+}
+
+impl Transcript {
+    /// What was seen, for who looks at it as a picture. The scenario names its clients.
+    pub(crate) fn trace(&self, scenario: &Scenario) -> Trace {
+        let (events, steps) = self.walked(scenario);
+        let crowds = crowds(&events);
+        let all = events.len();
+        let events = thinned(events);
+        Trace {
+            left_out: all - events.len(),
+            steps,
+            events,
+            crowds,
+            figures: self.traced_figures(),
+            output: self.traced_output(),
+        }
+    }
+
+    /// All events with the steps they belong to, and when those were gone through.
+    fn walked(&self, scenario: &Scenario) -> (Vec<TracedEvent>, Vec<TracedStep>) {
+        let mut walk = Walk::through(scenario);
+        let mut told = self.told(scenario).into_iter().peekable();
+        let mut events = Vec::new();
+        for event in &self.events {
+            walk.pass(event);
+            if let Some(told) = told.next_if(|told| std::ptr::eq(told.event, event)) {
+                events.push(walk.traced(told));
+            }
+        }
+        (events, walk.steps)
+    }
+
+    fn traced_figures(&self) -> Vec<TracedFigures> {
+        let mut figures = self.figures.iter();
+        let first = self.figures.first();
+        let began = first.map_or(Duration::ZERO, |(_, first)| first.processor_time);
+        let traced = figures
+            .by_ref()
+            .map(|(at, figures)| TracedFigures::of(*at, figures, began));
+        traced.collect()
+    }
+
+    fn traced_output(&self) -> Option<TracedOutput> {
+        let printed: Vec<u8> = self
+            .server_events()
+            .filter_map(|event| match event {
+                ServerEvent::Output(bytes) => Some(bytes.as_slice()),
+                _ => None,
+            })
+            .flatten()
+            .copied()
+            .collect();
+        let noted = self.figures.last().map_or(0, |(_, last)| last.output_bytes);
+        let before = noted.saturating_sub(printed.len() as u64);
+        let cut = printed.len().saturating_sub(MOST_OUTPUT);
+        (!printed.is_empty()).then(|| TracedOutput {
+            from_byte: before + cut as u64,
+            text: String::from_utf8_lossy(&printed[cut..]).into_owned(),
+        })
+    }
+}
+
+impl TracedFigures {
+    fn of(at: Duration, figures: &Figures, began: Duration) -> Self {
+        Self {
+            at_us: microseconds(at),
+            accept_queue: figures.accept_queue,
+            backlog: figures.backlog,
+            connections: figures.connections.iter().cloned().collect(),
+            unread_bytes: figures.unread_bytes,
+            open_files: figures.open_files,
+            processes: figures.processes,
+            threads: figures.threads,
+            resident_bytes: figures.resident_bytes,
+            cpu_us: microseconds(figures.processor_time.saturating_sub(began)),
+            output_bytes: figures.output_bytes,
+        }
+    }
+}
+
+/// Who is at which step while events are gone through.
+struct Walk {
+    phase: Phase,
+    steps: Vec<TracedStep>,
+    /// Whose each step is, where it is one of clients.
+    clients: Vec<Option<usize>>,
+    names: Vec<Option<String>>,
+    at: HashMap<usize, usize>,
+    others_at: Option<usize>,
+}
+
+impl Walk {
+    fn through(scenario: &Scenario) -> Self {
+        let lines = scenario.steps();
+        let steps = lines.iter().map(|line| TracedStep {
+            text: line.step.text(&scenario.clients),
+            line: None,
+            who: whose(&line.step, scenario),
+            began_us: None,
+            ended_us: None,
+        });
+        let client = |step: &Step| match step {
+            Step::Client { who, .. } => Some(*who),
+            _ => None,
+        };
+        let crowd = |group: &ClientGroup| (group.members > 1).then(|| group.name.clone());
+        Self {
+            phase: Phase::Before,
+            steps: steps.collect(),
+            clients: lines.iter().map(|line| client(&line.step)).collect(),
+            names: scenario.clients.iter().map(crowd).collect(),
+            at: HashMap::new(),
+            others_at: None,
+        }
+    }
+
+    /// Notes how far the steps have come.
+    fn pass(&mut self, event: &Event) {
+        match &event.what {
+            What::Phase(phase) => {
+                self.phase = *phase;
+                self.at.clear();
+                self.others_at = None;
+            }
+            What::StepBegan(number) if self.phase == Phase::Scenario => {
+                self.begin(*number, microseconds(event.at));
+            }
+            What::StepEnded { step, .. } if self.phase == Phase::Scenario => {
+                if let Some(step) = self.steps.get_mut(*step) {
+                    step.ended_us = Some(microseconds(event.at));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, number: usize, at_us: u64) {
+        let Some(step) = self.steps.get_mut(number) else {
+            return;
+        };
+        step.began_us.get_or_insert(at_us);
+        match self.clients[number] {
+            Some(who) => {
+                self.at.insert(who, number);
+            }
+            None => self.others_at = Some(number),
+        }
+    }
+
+    fn traced(&self, told: Told<'_>) -> TracedEvent {
+        let Told {
+            event,
+            line,
+            joined,
+        } = told;
+        let (kind, data) = kind_of(&event.what);
+        let (bytes, length) = match joined {
+            Some(joined) => (joined.first_from(0, MOST_BYTES), Some(joined.len())),
+            None => carried(&event.what),
+        };
+        TracedEvent {
+            at_us: microseconds(event.at),
+            phase: self.phase,
+            kind,
+            who: line.who.or_else(|| self.whose_step(&event.what)),
+            crowd: self.crowd(&event.what),
+            direction: direction(&event.what),
+            step: self.step_of(&event.what),
+            text: line.text,
+            length,
+            bytes: BASE64.encode(&bytes),
+            wrong: line.is_wrong,
+            data,
+        }
+    }
+
+    fn crowd(&self, what: &What) -> Option<String> {
+        match what {
+            What::Client(id, _) if self.phase == Phase::Scenario => {
+                self.names.get(id.who).cloned().flatten()
+            }
+            _ => None,
+        }
+    }
+
+    fn step_of(&self, what: &What) -> Option<usize> {
+        match what {
+            _ if self.phase != Phase::Scenario => None,
+            What::StepEnded { step, .. } => Some(*step),
+            What::Client(id, _) => self.at.get(&id.who).copied(),
+            What::Server(_) | What::Backend(..) => self.others_at,
+            _ => None,
+        }
+    }
+
+    fn whose_step(&self, what: &What) -> Option<String> {
+        match what {
+            What::StepEnded { step, .. } if self.phase == Phase::Scenario => {
+                self.steps.get(*step)?.who.clone()
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whom a step is of.
+fn whose(step: &Step, scenario: &Scenario) -> Option<String> {
+    match step {
+        Step::Client { who, .. } => scenario.clients.get(*who).map(|group| group.name.clone()),
+        Step::Server(_) => Some("server".to_owned()),
+        Step::Backend { name, .. } => Some(name.clone()),
+        Step::Pause(_) | Step::Barrier | Step::Settle | Step::Repeat { .. } => None,
+    }
+}
+
+/// The word for a kind of fact, and what else it tells but for bytes: both as saved trials have them.
+fn kind_of(what: &What) -> (String, Value) {
+    let form = match what {
+        What::Client(_, event) => serde_json::to_value(event),
+        What::Server(event) | What::Backend(_, event) => serde_json::to_value(event),
+        other => serde_json::to_value(other),
+    };
+    match form.unwrap_or_default() {
+        Value::String(kind) => (kind, Value::Null),
+        Value::Object(fields) => {
+            let (kind, data) = fields.into_iter().next().unwrap_or_default();
+            let is_told = carried(what).1.is_none();
+            (kind, if is_told { data } else { Value::Null })
+        }
+        _ => (String::new(), Value::Null),
+    }
+}
+
+/// The first bytes that an event carries, and how many they are.
+fn carried(what: &What) -> (Vec<u8>, Option<usize>) {
+    match what {
+        What::Client(_, ClientEvent::Sent(passage) | ClientEvent::Received(passage)) => {
+            let kept = match passage.known_from() {
+                0 => passage.slice(0..passage.len().min(MOST_BYTES)).into_owned(),
+                _ => Vec::new(),
+            };
+            (kept, Some(passage.len()))
+        }
+        What::Client(_, ClientEvent::Datagram { bytes, .. }) => (
+            bytes[..bytes.len().min(MOST_BYTES)].to_vec(),
+            Some(bytes.len()),
+        ),
+        _ => (Vec::new(), None),
+    }
+}
+
+/// Which way something passed between a client and the server.
+fn direction(what: &What) -> Option<Direction> {
+    let What::Client(_, event) = what else {
+        return None;
+    };
+    match event {
+        ClientEvent::Connecting
+        | ClientEvent::Sent(_)
+        | ClientEvent::SentPart(_)
+        | ClientEvent::Hello { .. }
+        | ClientEvent::SentOfRecords(_)
+        | ClientEvent::SaidAll
+        | ClientEvent::SentWithoutSource(_)
+        | ClientEvent::HalfClosed
+        | ClientEvent::Reset
+        | ClientEvent::Closed => Some(Direction::ToServer),
+        ClientEvent::Connected { .. }
+        | ClientEvent::ConnectFailed { refused: true, .. }
+        | ClientEvent::Received(_)
+        | ClientEvent::Datagram { .. }
+        | ClientEvent::Ended(_)
+        | ClientEvent::HeardAll => Some(Direction::ToClient),
+        _ => None,
+    }
+}
+
+/// What became of each member of each crowd.
+fn crowds(events: &[TracedEvent]) -> Vec<TracedCrowd> {
+    let mut last: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+    let of_crowds = events
+        .iter()
+        .filter(|event| event.direction.is_some() || event.kind == "connect-failed");
+    for event in of_crowds.filter(|event| event.kind != "closed") {
+        if let (Some(crowd), Some(who)) = (&event.crowd, &event.who) {
+            last.entry(crowd).or_default().insert(who, &event.text);
+        }
+    }
+    let ends = |members: &BTreeMap<&str, &str>| {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        members
+            .values()
+            .for_each(|text| *counts.entry(text).or_default() += 1);
+        let mut ends: Vec<TracedEnd> = counts
+            .into_iter()
+            .map(|(text, members)| TracedEnd {
+                text: text.to_owned(),
+                members,
+            })
+            .collect();
+        ends.sort_by_key(|end| std::cmp::Reverse(end.members));
+        ends
+    };
+    let crowds = last.iter().map(|(name, members)| TracedCrowd {
+        name: (*name).to_owned(),
+        members: members.len(),
+        ends: ends(members),
+    });
+    crowds.collect()
+}
+
+/// The events of a trial, or where they are very many those of the members of crowds that tell most: who came to another end
+/// than most, and a few of the others; of what is still too much the last.
+fn thinned(events: Vec<TracedEvent>) -> Vec<TracedEvent> {
+    if events.len() <= MOST_EVENTS {
+        return events;
+    }
+    let told = told_members(&events);
+    let is_told = |event: &TracedEvent| match (&event.crowd, &event.who) {
+        (Some(_), Some(who)) => event.wrong || told.contains(who.as_str()),
+        _ => true,
+    };
+    let is_told: Vec<bool> = events.iter().map(is_told).collect();
+    let kept = events.into_iter().zip(is_told);
+    let kept: Vec<TracedEvent> = kept
+        .filter_map(|(event, told)| told.then_some(event))
+        .collect();
+    let cut = kept.len().saturating_sub(MOST_EVENTS);
+    kept.into_iter().skip(cut).collect()
+}
+
+/// So many members are told of those who came to the same end.
+const TOLD_OF_AN_END: usize = 4;
+
+fn told_members(events: &[TracedEvent]) -> BTreeSet<&str> {
+    let mut last: BTreeMap<&str, &str> = BTreeMap::new();
+    let members = events
+        .iter()
+        .filter(|event| event.crowd.is_some() && event.direction.is_some());
+    for event in members.filter(|event| event.kind != "closed") {
+        if let Some(who) = &event.who {
+            last.insert(who, &event.text);
+        }
+    }
+    let mut of_each: BTreeMap<&str, usize> = BTreeMap::new();
+    let told = last.into_iter().filter(|(_, text)| {
+        let count = of_each.entry(text).or_default();
+        *count += 1;
+        *count <= TOLD_OF_AN_END
+    });
+    told.map(|(who, _)| who).collect()
+}
