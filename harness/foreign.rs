@@ -11,8 +11,6 @@ use std::fmt::Write as _;
 pub(crate) struct Destination {
     /// The control characters that are ours there, and stay.
     keeps: &'static [char],
-    /// What stands for a character that is markup there.
-    markup: &'static [(char, &'static str)],
     /// How a character is shown that could do something there.
     show: fn(char, &mut String),
 }
@@ -20,27 +18,12 @@ pub(crate) struct Destination {
 /// Lines for a person, in a terminal or a log.
 pub(crate) const TERMINAL: Destination = Destination {
     keeps: LAYOUT,
-    markup: &[],
     show: as_escape,
 };
 
 /// A name within a line, which it may not end: what follows would look like a line of ours.
 pub(crate) const LINE: Destination = Destination {
     keeps: &[],
-    markup: &[],
-    show: as_escape,
-};
-
-/// A page, within its elements and quoted attributes.
-pub(crate) const HTML: Destination = Destination {
-    keeps: LAYOUT,
-    markup: &[
-        ('&', "&amp;"),
-        ('<', "&lt;"),
-        ('>', "&gt;"),
-        ('"', "&quot;"),
-        ('\'', "&#39;"),
-    ],
     show: as_escape,
 };
 
@@ -48,14 +31,12 @@ pub(crate) const HTML: Destination = Destination {
 #[cfg(feature = "report")]
 pub(crate) const XML: Destination = Destination {
     keeps: LAYOUT,
-    markup: &[],
     show: as_escape,
 };
 
 /// JSON that was written already: whatever is left to be shown stands within its strings, which read the same afterwards.
 pub(crate) const JSON: Destination = Destination {
     keeps: LAYOUT,
-    markup: &[],
     show: as_utf16_escape,
 };
 
@@ -72,10 +53,9 @@ impl Destination {
         let mut harmless = String::with_capacity(text.len() + 16);
         harmless.push_str(before);
         for c in rest.chars() {
-            match self.markup.iter().find(|(markup, _)| *markup == c) {
-                Some((_, instead)) => harmless.push_str(instead),
-                None if self.is_changed(c) => (self.show)(c, &mut harmless),
-                None => harmless.push(c),
+            match self.is_changed(c) {
+                true => (self.show)(c, &mut harmless),
+                false => harmless.push(c),
             }
         }
         Cow::Owned(harmless)
@@ -83,7 +63,6 @@ impl Destination {
 
     fn is_changed(&self, c: char) -> bool {
         is_active(c) && !self.keeps.contains(&c)
-            || self.markup.iter().any(|(markup, _)| *markup == c)
     }
 }
 
@@ -141,7 +120,7 @@ mod tests {
     #[test]
     fn what_would_do_something_is_shown() {
         let shown = r"a\x1b[31m\x07\x00\r\x7f\u{9b}2J\u{202e}\u{2066}\u{200f}\u{2028}\u{ffff}é漢";
-        for destination in [TERMINAL, LINE, HTML] {
+        for destination in [TERMINAL, LINE] {
             assert_eq!(destination.text(HOSTILE), shown, "{destination:?}");
         }
     }
@@ -149,17 +128,16 @@ mod tests {
     #[test]
     fn nothing_that_does_something_is_left_anywhere() {
         let all: String = (0..=0x1_ffff).filter_map(char::from_u32).collect();
-        for destination in [TERMINAL, LINE, HTML, JSON] {
+        for destination in [TERMINAL, LINE, JSON] {
             let text = destination.text(&all);
             let left: Vec<char> = text.chars().filter(|c| is_active(*c)).collect();
             assert_eq!(
                 left,
                 destination.keeps.iter().copied().rev().collect::<Vec<_>>()
             );
-            let is_markup = |c: &char| destination.markup.iter().any(|(markup, _)| markup == c);
             let seen = |text: &str| -> BTreeSet<char> {
                 let seen = text.chars().filter(|c| !is_active(*c));
-                seen.filter(|c| !is_markup(c)).collect()
+                seen.collect()
             };
             assert!(seen(&text).is_superset(&seen(&all)), "{destination:?}");
         }
@@ -170,14 +148,6 @@ mod tests {
         assert_eq!(TERMINAL.text("a\n\tb"), "a\n\tb");
         assert_eq!(LINE.text("pass\nfail"), r"pass\nfail");
         assert!(matches!(TERMINAL.text("as it is\n"), Cow::Borrowed(_)));
-    }
-
-    #[test]
-    fn markup_is_text_in_a_page() {
-        assert_eq!(
-            HTML.text("<a b='\"'>&"),
-            "&lt;a b=&#39;&quot;&#39;&gt;&amp;"
-        );
     }
 
     #[test]

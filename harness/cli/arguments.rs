@@ -403,7 +403,7 @@ pub(super) struct Shared {
 pub(super) struct ReportArgs {
     /// What to do with them.
     pub(super) what: Reporting,
-    /// Reports of `--json`, one of each part.
+    /// Reports of `--json`.
     #[arg(required = true)]
     pub(super) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -412,7 +412,10 @@ pub(super) struct ReportArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum Reporting {
+    /// One report of all parts of a run.
     Merge,
+    /// A page to look at, beside each report.
+    Html,
 }
 
 /// The forms in which a report is written down.

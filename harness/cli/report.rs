@@ -1,6 +1,7 @@
 //! `sockdrill report`: what is done with reports.
 
 use super::arguments::{ReportArgs, Reporting};
+use super::destination::Destination;
 use super::output::say;
 use super::reports::{conclude, try_files};
 use crate::model::error::{Error, ExitCode};
@@ -11,7 +12,29 @@ use crate::runner;
 pub(super) fn report(arguments: &ReportArgs) -> Result<ExitCode, Error> {
     match arguments.what {
         Reporting::Merge => merge(arguments),
+        Reporting::Html => html(arguments),
     }
+}
+
+/// Writes a page of each report, beside it or where `--html` says.
+fn html(arguments: &ReportArgs) -> Result<ExitCode, Error> {
+    let forms = &arguments.forms;
+    let is_one = arguments.files.len() == 1;
+    if forms.json.is_some() || forms.junit.is_some() || (forms.html.is_some() && !is_one) {
+        return Err(Error::Usage(
+            "`report html` writes a page beside each report, or with `--html FILE` that of one report".to_owned(),
+        ));
+    }
+    for file in &arguments.files {
+        let report = Written::read(file)?;
+        let page = forms
+            .html
+            .clone()
+            .unwrap_or_else(|| file.with_extension("html"));
+        Destination::of("html", &page).write(&report.to_html())?;
+        say(&page.display().to_string());
+    }
+    Ok(ExitCode::Passed)
 }
 
 /// Tells what a run of all these parts would have told.

@@ -1,105 +1,524 @@
-//! The report as one HTML page that needs nothing from elsewhere.
+//! The report as one HTML page that needs nothing from elsewhere: it is made of the report as it is written down.
 
-use crate::foreign::HTML;
-use crate::report::written::{Written, WrittenCheck};
-use std::fmt::Write as _;
+use super::data::Outcome;
+use super::picture::{Drawing, Plot, shortened};
+use super::written::{Written, WrittenCheck};
+use crate::foreign::TERMINAL;
+use crate::model::literal::Measured;
+use crate::transcript::trace::{Trace, TracedCrowd};
+use askama::Template;
+use data_encoding::BASE64;
+use ring::digest::{SHA256, digest};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-const HEAD: &str = r#"<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'nonce-page'">
-<style nonce="page">
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #222; background: #fff }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #ddd }
-pre { background: #f5f5f5; padding: .75rem; overflow-x: auto }
-td:first-child { font-weight: 600; white-space: nowrap }
-.pass { color: #17692d } .fail { color: #b3141f } .warn, .known, .flaky, .inconclusive { color: #8a5a00 } .skip { color: #666 }
-section { border-left: 4px solid #b3141f; padding-left: 1rem; margin: 1.5rem 0 }
-</style>
-"#;
+const STYLE: &str = include_str!("../../templates/page.css");
+const SCRIPT: &str = include_str!("../../templates/page.js");
+
+/// So many characters of one text are told: what is longer is in the report that the page is made of.
+const MOST_TEXT: usize = 20_000;
+
+/// So many characters of a reason.
+const MOST_REASON: usize = 4_000;
+
+/// So many of the slowest are told.
+const SLOWEST: usize = 10;
 
 impl Written {
-    /// The report as an HTML page: verdicts, reasons, and of each failure the evidence and the transcript.
+    /// The report as an HTML page: verdicts, and of each failure a picture of what happened, what the kernel knew meanwhile, how it is
+    /// repeated and how it is mended.
     pub(crate) fn to_html(&self) -> String {
-        let mut page = HEAD.to_owned();
-        let target = escaped(&self.target);
-        let _ = writeln!(
-            page,
-            "<title>sockdrill: {target}</title>\n<h1>{target}</h1>"
-        );
-        for words in self.counts() {
-            let _ = writeln!(page, "<p>{}</p>", escaped(&words));
-        }
-        for checks in self.findings() {
-            failure(&mut page, &checks);
-        }
-        page.push_str(
-            "<h2>Verdicts</h2>\n<table>\n<tr><th>verdict<th>id<th>requirement<th>reason\n",
-        );
-        for check in &self.checks {
-            let word = check.verdict.word();
-            let _ = writeln!(
-                page,
-                "<tr><td class=\"{word}\">{word}<td>{}<td>{}<td>{}",
-                escaped(&check.id),
-                escaped(&check.requirement),
-                escaped(check.reason.as_deref().unwrap_or_default())
-            );
-        }
-        page.push_str("</table>\n");
-        if let Some(timings) = &self.timings {
-            let table = timings.table(&self.checks, self.duration_ms);
-            let _ = writeln!(
-                page,
-                "<h2>Time</h2>\n<pre>{}</pre>",
-                escaped(table.trim_end())
-            );
-        }
-        if !self.observations.is_empty() {
-            page.push_str("<h2>Observed, not judged</h2>\n<table>\n");
-            for (name, value) in &self.observations {
-                let _ = writeln!(page, "<tr><td>{}<td>{}", escaped(name), escaped(value));
+        page(&[self], &self.target)
+    }
+}
+
+/// A page of several runs, one after the other.
+pub(super) fn page(reports: &[&Written], title: &str) -> String {
+    let harmless: Vec<Written> = reports.iter().map(|report| harmless(report)).collect();
+    let runs = harmless.iter().enumerate().map(|(n, written)| {
+        let prefix = if harmless.len() > 1 {
+            format!("{n}.")
+        } else {
+            String::new()
+        };
+        RunView::of(written, prefix)
+    });
+    let page = Page {
+        title: format!("sockdrill: {}", TERMINAL.text(&shortened(title, 200))),
+        style_hash: hash(STYLE),
+        script_hash: hash(SCRIPT),
+        style: STYLE,
+        script: SCRIPT,
+        matrix: String::new(),
+        runs: runs.collect(),
+        foot: foot(&harmless),
+    };
+    page.render().unwrap_or_default()
+}
+
+/// The hash by which a page permits what stands in it (Content Security Policy, section 2.3.1).
+fn hash(text: &str) -> String {
+    format!(
+        "sha256-{}",
+        BASE64.encode(digest(&SHA256, text.as_bytes()).as_ref())
+    )
+}
+
+fn foot(reports: &[Written]) -> String {
+    let first = reports.first();
+    let version = first.map_or("", |report| report.sockdrill.as_str());
+    format!(
+        "Made by sockdrill {version} of a report of --json. Nothing here is loaded from elsewhere."
+    )
+}
+
+/// The same report in whose texts nothing does anything but be seen: servers and scenarios say what they like. Markup is left to the
+/// template, which writes all text as text.
+fn harmless(report: &Written) -> Written {
+    let mut value = serde_json::to_value(report).unwrap_or_default();
+    make_harmless(&mut value);
+    serde_json::from_value(value).unwrap_or_else(|_| report.clone())
+}
+
+fn make_harmless(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let std::borrow::Cow::Owned(shown) = TERMINAL.text(text) {
+                *text = shown;
             }
-            page.push_str("</table>\n");
         }
-        page
+        Value::Array(items) => items.iter_mut().for_each(make_harmless),
+        Value::Object(fields) => fields.values_mut().for_each(make_harmless),
+        _ => {}
     }
 }
 
-fn failure(page: &mut String, checks: &[&WrittenCheck]) {
-    let (check, also) = (checks[0], &checks[1..]);
-    let also: Vec<&str> = also.iter().map(|check| check.id.as_str()).collect();
-    let word = check.verdict.word();
-    let _ = writeln!(
-        page,
-        "<section>\n<h2><span class=\"{word}\">{word}</span> {}</h2>\n<p>{}</p>\n<p><strong>{}</strong></p>",
-        escaped(&check.id),
-        escaped(&check.requirement),
-        escaped(check.reason.as_deref().unwrap_or_default())
-    );
-    let parts = [
-        ("Where", check.picture()),
-        ("Evidence", check.evidence.join("\n")),
-        ("Also shown by", also.join("\n")),
-        ("Fix", check.fix.clone().unwrap_or_default()),
-        ("Repeat", check.reproduce.clone().unwrap_or_default()),
-        ("Scenario", check.scenario.clone().unwrap_or_default()),
-        ("Transcript", check.transcript.join("\n")),
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    title: String,
+    style_hash: String,
+    script_hash: String,
+    style: &'static str,
+    script: &'static str,
+    matrix: String,
+    runs: Vec<RunView<'a>>,
+    foot: String,
+}
+
+/// One run.
+struct RunView<'a> {
+    anchor: String,
+    written: &'a Written,
+    word: &'static str,
+    answer: String,
+    counts: Vec<(&'static str, usize)>,
+    words: Vec<String>,
+    facts: Vec<String>,
+    findings: Vec<FindingView<'a>>,
+    families: Vec<FamilyView<'a>>,
+    passport: Vec<(String, String)>,
+    course: Option<Course>,
+    slowest: Vec<Slow>,
+    longest_ms: u64,
+    timings: String,
+}
+
+/// One defect.
+struct FindingView<'a> {
+    anchor: String,
+    word: &'static str,
+    check: Texts<'a>,
+    reason: String,
+    shot: Option<Shot>,
+    plot: Option<Plot>,
+    place: String,
+    evidence: String,
+    also: Vec<Link>,
+    scenario: String,
+    transcript: String,
+}
+
+/// What a result says of itself.
+struct Texts<'a> {
+    id: &'a str,
+    requirement: &'a str,
+    why: Option<&'a str>,
+    fix: Option<&'a str>,
+    reproduce: Option<String>,
+}
+
+struct Link {
+    anchor: String,
+    id: String,
+}
+
+struct FamilyView<'a> {
+    name: &'a str,
+    rows: Vec<Row<'a>>,
+}
+
+/// One result among all.
+struct Row<'a> {
+    anchor: String,
+    /// It is a finding, and has its own place above.
+    is_told_above: bool,
+    word: &'static str,
+    check: Texts<'a>,
+    reason: String,
+    time: String,
+    shot: Option<Shot>,
+}
+
+/// A trial to look at.
+struct Shot {
+    id: String,
+    drawing: Drawing,
+    /// Quiet times are cut.
+    scale: bool,
+    folded: usize,
+    crowds: Vec<TracedCrowd>,
+    left_out: usize,
+    data: String,
+}
+
+/// When each result was tried.
+struct Course {
+    bars: Vec<CourseBar>,
+    height: usize,
+    lasts: String,
+}
+
+struct CourseBar {
+    anchor: String,
+    word: &'static str,
+    x: f64,
+    y: usize,
+    width: f64,
+    title: String,
+}
+
+struct Slow {
+    anchor: String,
+    id: String,
+    ms: u64,
+    time: String,
+}
+
+impl<'a> RunView<'a> {
+    fn of(written: &'a Written, prefix: String) -> Self {
+        let anchor = |check: &WrittenCheck| anchor(&prefix, &check.id);
+        let groups = written.findings();
+        let heads: BTreeSet<&str> = groups.iter().map(|checks| checks[0].id.as_str()).collect();
+        let findings = groups
+            .iter()
+            .enumerate()
+            .map(|(n, checks)| FindingView::of(checks, &anchor, format!("{prefix}trace-{n}")));
+        let findings = findings.collect();
+        let rows = written.checks.iter().enumerate().map(|(n, check)| {
+            let is_told_above = heads.contains(check.id.as_str());
+            (
+                check.family.as_str(),
+                Row::of(check, &anchor, is_told_above, format!("{prefix}row-{n}")),
+            )
+        });
+        let summary = &written.summary;
+        let counts = [
+            ("fail", summary.fail),
+            ("flaky", summary.flaky),
+            ("warn", summary.warn),
+            ("known", summary.known),
+            ("inconclusive", summary.inconclusive),
+            ("pass", summary.pass),
+            ("skip", summary.skip),
+        ];
+        let counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+        Self {
+            anchor: format!("{prefix}run"),
+            word: glance(written),
+            answer: answer(written),
+            counts,
+            words: written.remarks(),
+            facts: facts(written),
+            findings,
+            families: by_family(rows),
+            passport: written
+                .observations
+                .iter()
+                .map(|(name, value)| (name.replace('_', " "), shortened(value, MOST_REASON)))
+                .collect(),
+            course: course(written, &anchor),
+            slowest: slowest(written, &anchor),
+            longest_ms: written
+                .checks
+                .iter()
+                .map(|check| check.duration_ms)
+                .max()
+                .unwrap_or(1)
+                .max(1),
+            timings: written
+                .timings
+                .as_ref()
+                .map(|timings| timings.table(&written.checks, written.duration_ms))
+                .unwrap_or_default(),
+            written,
+        }
+    }
+}
+
+/// What a run comes to, as a word for its colour.
+fn glance(written: &Written) -> &'static str {
+    let summary = &written.summary;
+    match () {
+        () if summary.fail > 0 => "fail",
+        () if written.too_little().is_some() || written.interrupted => "inconclusive",
+        () => "pass",
+    }
+}
+
+fn answer(written: &Written) -> String {
+    let broken = written
+        .findings()
+        .iter()
+        .filter(|checks| checks[0].verdict == Outcome::Fail)
+        .count();
+    match (written.summary.fail, broken) {
+        (0, _) => match written.too_little() {
+            Some(why) => why.to_string(),
+            None if written.interrupted => "interrupted".to_owned(),
+            None => "nothing broke".to_owned(),
+        },
+        (fail, 0 | 1) if fail == 1 => "1 check failed".to_owned(),
+        (fail, 1) => format!("1 defect, shown by {fail} checks"),
+        (fail, 0) => format!("{fail} failed"),
+        (fail, broken) => format!("{broken} defects, shown by {fail} checks"),
+    }
+}
+
+fn facts(written: &Written) -> Vec<String> {
+    let host = written.host.as_ref();
+    let facts = [
+        Some(format!("took {}", milliseconds(written.duration_ms))),
+        written.started.as_ref().map(|at| format!("began {at}")),
+        Some(format!("seed {}", written.seed)),
+        Some(format!("isolation {}", written.isolation)),
+        host.map(|host| {
+            format!(
+                "Linux {} on {} processors ({})",
+                host.kernel, host.processors, host.name
+            )
+        }),
     ];
-    for (title, text) in parts.iter().filter(|(_, text)| !text.is_empty()) {
-        let open = if *title == "Transcript" { "" } else { " open" };
-        let _ = writeln!(
-            page,
-            "<details{open}><summary>{title}</summary><pre>{}</pre></details>",
-            escaped(text.trim_end())
-        );
-    }
-    page.push_str("</section>\n");
+    facts.into_iter().flatten().collect()
 }
 
-/// Text in which nothing is markup: servers and scenarios say what they like.
-fn escaped(text: &str) -> std::borrow::Cow<'_, str> {
-    HTML.text(text)
+fn milliseconds(time: u64) -> String {
+    Measured(Duration::from_millis(time)).to_string()
+}
+
+fn anchor(prefix: &str, id: &str) -> String {
+    let plain = |c: char| if c.is_whitespace() { '-' } else { c };
+    format!(
+        "{prefix}{}",
+        shortened(id, 200).chars().map(plain).collect::<String>()
+    )
+}
+
+impl<'a> FindingView<'a> {
+    fn of(
+        checks: &[&'a WrittenCheck],
+        anchor: &dyn Fn(&WrittenCheck) -> String,
+        shot: String,
+    ) -> Self {
+        let (head, also) = (checks[0], &checks[1..]);
+        let also = also.iter().map(|check| Link {
+            anchor: anchor(check),
+            id: check.id.clone(),
+        });
+        Self {
+            anchor: anchor(head),
+            word: head.verdict.word(),
+            check: Texts::of(head),
+            reason: shortened(head.reason.as_deref().unwrap_or_default(), MOST_REASON),
+            shot: Shot::of(head, shot),
+            plot: head.cause.as_ref().and_then(|cause| Plot::of(&cause.data)),
+            place: block(&head.picture()),
+            evidence: block(&evidence(head)),
+            also: also.collect(),
+            scenario: block(head.scenario.as_deref().unwrap_or_default()),
+            transcript: block(&head.transcript.join("\n")),
+        }
+    }
+}
+
+/// What bears a failure out, but for the events, which a picture shows.
+fn evidence(check: &WrittenCheck) -> String {
+    let is_shown = |kind: &str| check.trace.is_some() && ["event", "left-out"].contains(&kind);
+    let told = check.facts.iter().filter(|fact| !is_shown(&fact.kind));
+    let lines: Vec<&str> = told
+        .flat_map(|fact| fact.text.iter().map(String::as_str))
+        .collect();
+    match check.facts.is_empty() {
+        true => check.evidence.join("\n"),
+        false => lines.join("\n"),
+    }
+}
+
+impl<'a> Texts<'a> {
+    fn of(check: &'a WrittenCheck) -> Self {
+        Self {
+            id: &check.id,
+            requirement: &check.requirement,
+            why: check.why.as_deref(),
+            fix: check.fix.as_deref(),
+            reproduce: check.reproduce.as_deref().map(block),
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(
+        check: &'a WrittenCheck,
+        anchor: &dyn Fn(&WrittenCheck) -> String,
+        is_told_above: bool,
+        shot: String,
+    ) -> Self {
+        Self {
+            anchor: anchor(check),
+            is_told_above,
+            word: check.verdict.word(),
+            check: Texts::of(check),
+            reason: row_reason(check),
+            time: check.effort(),
+            shot: (!is_told_above).then(|| Shot::of(check, shot)).flatten(),
+        }
+    }
+}
+
+fn row_reason(check: &WrittenCheck) -> String {
+    let reason = check.reason.as_ref().or(check.tried.as_ref());
+    match (&check.under, reason) {
+        (Some(head), _) => format!("as {head} shows"),
+        (None, reason) => shortened(reason.map_or("", String::as_str), MOST_REASON),
+    }
+}
+
+/// A text of several lines, of which no more is told than a page takes.
+fn block(text: &str) -> String {
+    let text = text.trim_end();
+    let told: String = text.chars().take(MOST_TEXT).collect();
+    match text.len() - told.len() {
+        0 => told,
+        more => format!("{told}…\n({more} bytes more are in the report of --json)"),
+    }
+}
+
+impl Shot {
+    fn of(check: &WrittenCheck, id: String) -> Option<Self> {
+        let trace: &Trace = check.trace.as_deref()?;
+        let drawing = Drawing::of(trace)?;
+        Some(Self {
+            id,
+            scale: !drawing.cuts.is_empty(),
+            folded: drawing.lanes.iter().filter(|lane| lane.is_folded).count(),
+            drawing,
+            crowds: trace.crowds.clone(),
+            left_out: trace.left_out,
+            data: in_a_script(trace),
+        })
+    }
+}
+
+/// Data as a script element takes it: nothing in it ends the element.
+fn in_a_script(trace: &Trace) -> String {
+    let text = serde_json::to_string(trace).unwrap_or_default();
+    text.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+}
+
+fn by_family<'a>(rows: impl Iterator<Item = (&'a str, Row<'a>)>) -> Vec<FamilyView<'a>> {
+    let mut families: Vec<FamilyView<'a>> = Vec::new();
+    for (name, row) in rows {
+        match families.last_mut().filter(|family| family.name == name) {
+            Some(family) => family.rows.push(row),
+            None => families.push(FamilyView {
+                name,
+                rows: vec![row],
+            }),
+        }
+    }
+    families
+}
+
+/// When each result was tried, those at the same time below each other.
+fn course(written: &Written, anchor: &dyn Fn(&WrittenCheck) -> String) -> Option<Course> {
+    let tried = written
+        .checks
+        .iter()
+        .filter_map(|check| Some((check.started_ms?, check)));
+    let mut tried: Vec<(u64, &WrittenCheck)> = tried.collect();
+    tried.sort_by_key(|(at, _)| *at);
+    let end = |(at, check): &(u64, &WrittenCheck)| at + check.duration_ms;
+    let lasts = tried.iter().map(end).max()?.max(written.duration_ms).max(1);
+    let x = |ms: u64| ms as f64 * 1000.0 / lasts as f64;
+    let mut free: Vec<u64> = Vec::new();
+    let bars = tried.iter().map(|(at, check)| {
+        let until = at + check.duration_ms;
+        let row = free.iter().position(|free| free <= at).unwrap_or_else(|| {
+            free.push(0);
+            free.len() - 1
+        });
+        free[row] = until;
+        CourseBar {
+            anchor: anchor(check),
+            word: check.verdict.word(),
+            x: x(*at),
+            y: 4 + 12 * row,
+            width: x(check.duration_ms).max(1.5),
+            title: format!("{} {}", check.id, milliseconds(check.duration_ms)),
+        }
+    });
+    let bars: Vec<CourseBar> = bars.collect();
+    Some(Course {
+        bars,
+        height: 8 + 12 * free.len(),
+        lasts: milliseconds(lasts),
+    })
+}
+
+fn slowest(written: &Written, anchor: &dyn Fn(&WrittenCheck) -> String) -> Vec<Slow> {
+    let mut checks: Vec<&WrittenCheck> = written
+        .checks
+        .iter()
+        .filter(|check| check.duration_ms > 0)
+        .collect();
+    checks.sort_by_key(|check| std::cmp::Reverse(check.duration_ms));
+    let slow = checks.into_iter().take(SLOWEST).map(|check| Slow {
+        anchor: anchor(check),
+        id: check.id.clone(),
+        ms: check.duration_ms,
+        time: milliseconds(check.duration_ms),
+    });
+    slow.collect()
+}
+
+/// What the templates do with values.
+#[expect(unreachable_pub, reason = "what the macro makes of them")]
+mod filters {
+    use super::super::picture::shortened;
+    use askama::{Result, Values};
+
+    /// A place in a picture.
+    #[askama::filter_fn]
+    pub(super) fn x(at: &f64, _: &dyn Values) -> Result<String> {
+        Ok(format!("{at:.1}"))
+    }
+
+    /// The beginning of a text.
+    #[askama::filter_fn]
+    pub(super) fn short(text: &str, _: &dyn Values, most: usize) -> Result<String> {
+        Ok(shortened(text, most))
+    }
 }

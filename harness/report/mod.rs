@@ -6,9 +6,12 @@ pub(crate) mod data;
 mod fact;
 mod findings;
 pub(crate) mod host;
+#[cfg(feature = "report")]
 mod html;
 #[cfg(feature = "report")]
 mod junit;
+#[cfg(feature = "report")]
+mod picture;
 pub(crate) mod place;
 pub(crate) mod sentence;
 mod step;

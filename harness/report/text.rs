@@ -62,14 +62,19 @@ impl Written {
     /// The last lines of a run: how many findings there are, where that says something, what the budget or the user left out, and
     /// how many results.
     pub(super) fn counts(&self) -> Vec<String> {
+        let findings = self.findings_in_words().into_iter();
+        let lines = findings.chain(self.remarks());
+        lines.chain([self.summary_line()]).collect()
+    }
+
+    /// What the budget or the user left out.
+    pub(super) fn remarks(&self) -> Vec<String> {
         let lines = [
-            self.findings_in_words(),
             self.left_out_in_words(),
             self.not_begun_in_words(),
             self.interrupted_in_words(),
         ];
-        let lines = lines.into_iter().flatten();
-        lines.chain([self.summary_line()]).collect()
+        lines.into_iter().flatten().collect()
     }
 
     /// The counts, the time and the seed, in a line; a second one says why there was no namespace.

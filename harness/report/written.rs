@@ -8,9 +8,11 @@ use super::host::Host;
 use super::place::{self, Place};
 use super::step;
 use super::timings::WrittenTimings;
+use crate::checks;
 use crate::foreign::JSON;
 use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Cause, Verdict};
+use crate::model::check::Check;
 use crate::model::date::utc;
 use crate::model::error::{Error, ExitCode};
 use crate::model::invariant::Invariant;
@@ -111,6 +113,9 @@ pub(crate) struct WrittenCheck {
     pub evidence: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<WrittenFact>,
+    /// Why it matters, where it is a check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,6 +189,11 @@ impl From<&Cause> for WrittenCause {
     }
 }
 
+/// Why a check matters, as one paragraph.
+fn why(check: &Check) -> String {
+    check.why.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// What was seen, with the lines of the scenario that is told, and the event that was not to happen.
 fn traced(mut trace: Trace, result: &CheckResult) -> Box<Trace> {
     let lines = place::step_lines(result.scenario.as_deref().unwrap_or_default());
@@ -240,6 +250,7 @@ impl WrittenCheck {
             },
             evidence: result.evidence(),
             facts: result.facts(),
+            why: checks::find(&result.id).filter(|_| fails).map(why),
             fix: result.fix.clone().filter(|_| fails),
             reproduce: result.reproduce.clone(),
             scenario: result.scenario.clone(),

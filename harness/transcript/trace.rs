@@ -245,7 +245,7 @@ struct Walk {
     clients: Vec<Option<usize>>,
     names: Vec<Option<String>>,
     at: HashMap<usize, usize>,
-    others_at: Option<usize>,
+    latest: Option<usize>,
 }
 
 impl Walk {
@@ -269,7 +269,7 @@ impl Walk {
             clients: lines.iter().map(|line| client(&line.step)).collect(),
             names: scenario.clients.iter().map(crowd).collect(),
             at: HashMap::new(),
-            others_at: None,
+            latest: None,
         }
     }
 
@@ -279,7 +279,7 @@ impl Walk {
             What::Phase(phase) => {
                 self.phase = *phase;
                 self.at.clear();
-                self.others_at = None;
+                self.latest = None;
             }
             What::StepBegan(number) if self.phase == Phase::Scenario => {
                 self.begin(*number, microseconds(event.at));
@@ -298,11 +298,9 @@ impl Walk {
             return;
         };
         step.began_us.get_or_insert(at_us);
-        match self.clients[number] {
-            Some(who) => {
-                self.at.insert(who, number);
-            }
-            None => self.others_at = Some(number),
+        self.latest = Some(number);
+        if let Some(who) = self.clients[number] {
+            self.at.insert(who, number);
         }
     }
 
@@ -347,7 +345,7 @@ impl Walk {
             _ if self.phase != Phase::Scenario => None,
             What::StepEnded { step, .. } => Some(*step),
             What::Client(id, _) => self.at.get(&id.who).copied(),
-            What::Server(_) | What::Backend(..) => self.others_at,
+            What::Server(_) | What::Backend(..) => self.latest,
             _ => None,
         }
     }

@@ -12,6 +12,7 @@ mod alarm;
 mod backends;
 /// What users name and servers send is bounded.
 mod bounds;
+mod browser;
 /// What a server says by itself to clients that are silent. Here stands what takes longest, since tests begin in the order of
 /// their names.
 mod by_itself;
@@ -55,6 +56,7 @@ mod learning;
 mod leftovers;
 /// What is too long for a server, as it promises or has chosen.
 mod longest;
+mod look;
 /// What a host refuses, and what servers side by side would share, is not held against them.
 mod ours;
 /// How much may wait for a client that does not read, as the server promises or has chosen.

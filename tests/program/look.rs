@@ -1,0 +1,372 @@
+//! The page of a report as a browser shows it, opened from disk.
+
+use crate::browser::Browser;
+use crate::kit::sockdrill;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use tempfile::TempDir;
+
+/// The report of a server that a reset kills, which several tests look at.
+fn failing() -> &'static Value {
+    static REPORT: OnceLock<Value> = OnceLock::new();
+    REPORT.get_or_init(|| {
+        let only = [
+            "--only",
+            "reset/mid-request",
+            "--only",
+            "reset/half-open",
+            "--only",
+            "polite/*",
+            "--only",
+            "datagram/empty",
+        ];
+        let run = sockdrill(&["check", "--speaks", "echo"])
+            .args(only)
+            .reporting();
+        let server = [
+            env!("CARGO_BIN_EXE_sockdrill"),
+            "serve",
+            "echo",
+            "--violate",
+            "reset/mid-request",
+        ];
+        run.args(["--"]).args(server).run().code(1).report
+    })
+}
+
+/// The page of a report, made by the command that is there for it.
+fn page(report: &Value) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    std::fs::write(&file, report.to_string()).unwrap();
+    let page = folder.path().join("report.html");
+    sockdrill(&["report", "html"])
+        .arg(&file)
+        .run()
+        .code(0)
+        .prints(page.to_string_lossy());
+    (folder, page)
+}
+
+fn opened(page: &Path) -> Option<Browser> {
+    let mut browser = Browser::start()?;
+    browser.resize(1280, 900);
+    browser.open(page);
+    Some(browser)
+}
+
+const FIGURE: &str = "document.querySelector('.finding figure.picture')";
+
+#[test]
+fn page_opens_from_disk_and_asks_for_nothing_and_complains_of_nothing() {
+    let (_folder, file) = page(failing());
+    let Some(mut browser) = opened(&file) else {
+        return;
+    };
+    browser.until(&format!(
+        "{FIGURE}.querySelector('.panels').hidden === false"
+    ));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    // What broke is said before one scrolls, and marked in the picture.
+    let top =
+        browser.eval("document.querySelector('.finding .reason').getBoundingClientRect().bottom");
+    assert!(top.as_f64().unwrap() < 600.0, "{top}");
+    assert_eq!(
+        browser.eval(&format!("{FIGURE}.querySelectorAll('.mark.wrong').length")),
+        1
+    );
+    let told = browser.eval("document.querySelector('.answer').textContent");
+    assert!(told.as_str().unwrap().contains("1 defect"), "{told}");
+}
+
+#[test]
+fn event_is_selected_by_keys_and_clicks_and_tells_its_step_bytes_output_and_kernel() {
+    let (_folder, file) = page(failing());
+    let Some(mut browser) = opened(&file) else {
+        return;
+    };
+    browser.until(&format!(
+        "{FIGURE}.querySelector('.panels').hidden === false"
+    ));
+    let selected = format!("{FIGURE}.querySelector('.panel.event dl').textContent");
+    // What is wrong is selected at first.
+    let wrong = browser.eval(&selected);
+    assert!(
+        wrong.as_str().unwrap().contains("exited with status 1"),
+        "{wrong}"
+    );
+    let output = browser.eval(&format!(
+        "{FIGURE}.querySelector('.panel.output pre').textContent"
+    ));
+    assert!(
+        output.as_str().unwrap().contains("listening on"),
+        "{output}"
+    );
+    browser.eval(&format!("{FIGURE}.querySelector('.scroll').focus()"));
+    browser.press("Home");
+    let first = browser.eval(&selected);
+    assert!(
+        first.as_str().unwrap().contains("listens, process"),
+        "{first}"
+    );
+    browser.press("ArrowRight");
+    assert!(
+        browser
+            .eval(&selected)
+            .as_str()
+            .unwrap()
+            .contains("connects")
+    );
+    browser.press("w");
+    assert_eq!(browser.eval(&selected), wrong);
+    // A mark is clicked: its step is lit, its bytes are told in digits and letters, and what the kernel knew.
+    let sent = format!(
+        "[...{FIGURE}.querySelectorAll('.mark.out')].find(mark => mark.textContent.includes('mallory > \"h\"'))"
+    );
+    browser.eval(&format!(
+        "{sent}.dispatchEvent(new MouseEvent('click', {{bubbles: true}}))"
+    ));
+    assert_eq!(
+        browser.eval(&format!(
+            "{FIGURE}.querySelector('.panel.steps .now').textContent"
+        )),
+        "mallory send \"h\""
+    );
+    let dump = browser.eval(&format!(
+        "{FIGURE}.querySelector('.panel.event pre').textContent"
+    ));
+    assert!(
+        dump.as_str().unwrap().starts_with("0000  68 ") && dump.as_str().unwrap().ends_with("  h"),
+        "{dump}"
+    );
+    let kernel = browser.eval(&format!(
+        "{FIGURE}.querySelector('.panel.kernel dl').textContent"
+    ));
+    assert!(kernel.as_str().unwrap().contains("open files"), "{kernel}");
+    let option = browser.eval(&format!(
+        "{FIGURE}.querySelector('[role=listbox]').getAttribute('aria-activedescendant')"
+    ));
+    assert_eq!(
+        browser.eval(&format!(
+            "document.getElementById({option}).getAttribute('aria-selected')"
+        )),
+        "true"
+    );
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// Where the marks of events stand, told by their moments.
+const PLACES: &str = "[...document.querySelectorAll('.finding figure.picture .mark')].map(mark => \
+    [+mark.dataset.event, +mark.getAttribute('transform').match(/\\(([-0-9.]+)/)[1]])";
+
+#[test]
+fn axis_is_true_to_time_and_comes_closer() {
+    let (_folder, file) = page(failing());
+    let Some(mut browser) = opened(&file) else {
+        return;
+    };
+    browser.until(&format!(
+        "{FIGURE}.querySelector('.panels').hidden === false"
+    ));
+    browser.eval(&format!("{FIGURE}.querySelector('.scroll').focus()"));
+    browser.press("s");
+    let events = failing()["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find_map(|check| check["trace"]["events"].as_array())
+        .unwrap();
+    let at = |n: &Value| {
+        events[n.as_u64().unwrap() as usize]["at_us"]
+            .as_f64()
+            .unwrap()
+    };
+    let places = browser.eval(PLACES);
+    let places = places.as_array().unwrap();
+    let (first, last) = (at(&places[0][0]), at(&places.last().unwrap()[0]));
+    for place in places {
+        let due = (at(&place[0]) - first) * 1000.0 / (last - first);
+        assert!(
+            (place[1].as_f64().unwrap() - due).abs() < 0.2,
+            "{place} is due at {due}"
+        );
+    }
+    browser.press("+");
+    let closer = browser.eval(PLACES);
+    let long = |places: &[Value]| {
+        places.last().unwrap()[1].as_f64().unwrap() - places[0][1].as_f64().unwrap()
+    };
+    assert!(
+        (long(closer.as_array().unwrap()) - 2.0 * long(places)).abs() < 1.0,
+        "{closer}"
+    );
+    browser.press("0");
+    assert_eq!(browser.eval(PLACES).as_array().unwrap(), places);
+}
+
+#[test]
+fn checks_are_found_by_words_and_verdicts_and_have_addresses() {
+    let (_folder, file) = page(failing());
+    let Some(mut browser) = opened(&file) else {
+        return;
+    };
+    let shown = "[...document.querySelectorAll('.check')].filter(row => row.offsetParent).map(row => row.querySelector('.id').textContent)";
+    let all = browser.eval(shown);
+    assert!(all.as_array().unwrap().len() >= 5, "{all}");
+    browser.press("/");
+    for key in "half-op".chars() {
+        browser.press(&key.to_string());
+    }
+    assert_eq!(browser.eval(shown), json!(["reset/half-open"]));
+    browser.press("Escape");
+    assert_eq!(browser.eval(shown), all);
+    browser.eval("document.querySelector('.filter [data-word=skip]').click()");
+    assert_eq!(browser.eval(shown), json!(["datagram/empty"]));
+    assert_eq!(
+        browser.eval("document.querySelector('.filter output').textContent"),
+        json!(format!("1 of {}", all.as_array().unwrap().len()))
+    );
+    for id in all.as_array().unwrap() {
+        assert_eq!(
+            browser.eval(&format!(
+                "document.querySelectorAll('[id=' + JSON.stringify({id}) + ']').length"
+            )),
+            1,
+            "{id}"
+        );
+    }
+}
+
+#[test]
+fn page_is_dark_where_that_is_preferred_and_fits_a_narrow_window() {
+    let (_folder, file) = page(failing());
+    let Some(mut browser) = opened(&file) else {
+        return;
+    };
+    let light = "getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).reduce((sum, part) => sum + +part, 0)";
+    browser.prefer("light");
+    assert!(browser.eval(light).as_f64().unwrap() > 700.0);
+    browser.prefer("dark");
+    assert!(browser.eval(light).as_f64().unwrap() < 120.0);
+    for width in [1600, 800, 390] {
+        browser.resize(width, 800);
+        assert_eq!(
+            browser.eval("document.documentElement.scrollWidth <= innerWidth"),
+            true,
+            "{width}"
+        );
+    }
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// What servers may say that would like to be more than text.
+const HOSTILE: &str = "</script></style><img src=x onerror=alert(1)>]]>'\"&lt; \u{1b}[31m\u{0}\u{202e}rtl\u{2028}{{7*7}}${alert(1)}";
+
+/// The same report in which every text that somebody else chooses says that, too.
+fn made_hostile(value: &mut Value, name: &str) {
+    const OURS: [&str; 14] = [
+        "$schema",
+        "verdict",
+        "phase",
+        "direction",
+        "bytes",
+        "isolation",
+        "kind",
+        "family",
+        "started",
+        "target",
+        "id",
+        "under",
+        "key",
+        "partition",
+    ];
+    match value {
+        Value::String(text) if !OURS.contains(&name) => text.push_str(HOSTILE),
+        Value::Array(items) => items.iter_mut().for_each(|item| made_hostile(item, name)),
+        Value::Object(fields) => fields
+            .iter_mut()
+            .for_each(|(name, field)| made_hostile(field, name)),
+        _ => {}
+    }
+}
+
+#[test]
+fn text_that_a_hostile_server_chooses_stays_text_and_breaks_no_layout() {
+    let mut report = failing().clone();
+    made_hostile(&mut report, "");
+    let long = "x".repeat(1 << 20);
+    let head = report["checks"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .find(|check| check["trace"].is_object())
+        .unwrap();
+    head["reason"] = json!(long);
+    head["evidence"] = json!([long]);
+    head["trace"]["output"]["text"] = json!(format!("{HOSTILE}{long}"));
+    head["trace"]["events"][3]["text"] = json!(format!("> {long}"));
+    let (_folder, file) = page(&report);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(!text.contains(['\u{0}', '\u{1b}', '\u{202e}', '\u{2028}']));
+    let Some(mut browser) = opened(&file) else {
+        return;
+    };
+    browser.until(&format!(
+        "{FIGURE}.querySelector('.panels').hidden === false"
+    ));
+    browser.eval(&format!("{FIGURE}.querySelector('.scroll').focus()"));
+    for _ in 0..8 {
+        browser.press("ArrowLeft");
+    }
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    assert_eq!(browser.eval("document.querySelectorAll('img, iframe, object, embed, link, script:not([type]) ~ script:not([type])').length"), 0);
+    assert_eq!(
+        browser.eval("document.body.textContent.includes('<img src=x onerror=alert(1)>')"),
+        true
+    );
+    for width in [1280, 390] {
+        browser.resize(width, 900);
+        assert_eq!(
+            browser.eval("document.documentElement.scrollWidth <= innerWidth"),
+            true,
+            "{width}"
+        );
+    }
+    browser.resize(1280, 900);
+    let high = browser
+        .eval("document.querySelector('.finding').offsetHeight")
+        .as_f64()
+        .unwrap();
+    assert!(high < 2500.0, "{high}");
+}
+
+#[test]
+fn page_says_the_same_without_its_script_and_is_made_of_the_report_alone() {
+    let (_folder, file) = page(failing());
+    let text = std::fs::read_to_string(&file).unwrap();
+    for part in [
+        "reset/mid-request",
+        "exited with status 1",
+        "<svg",
+        "Transcript",
+        "sockdrill check --speaks echo",
+    ] {
+        assert!(text.contains(part), "{part}");
+    }
+    for foreign in [
+        " src=",
+        "@import",
+        "url(",
+        "http-equiv=\"refresh\"",
+        "unsafe",
+    ] {
+        assert!(!text.contains(foreign), "{foreign}");
+    }
+    let Some(mut browser) = opened(&file) else {
+        return;
+    };
+    // Its own policy lets nothing else run, whatever comes to stand in it.
+    browser.eval("document.body.insertAdjacentHTML('beforeend', '<b id=try onclick=\"window.ran=1\">x</b>'); document.getElementById('try').click()");
+    assert_eq!(browser.eval("window.ran === undefined"), true);
+}
