@@ -90,10 +90,15 @@
           const down = arrow.dataset.down === 'true';
           arrow.setAttribute('d', down ? `M0 0V${to}m-4 -7l4 7l4 -7` : `M0 ${to}V0m-4 7l4 -7l4 7`);
         }
-        const right = at + mark.lastElementChild.textContent.length * CHARACTER + 6;
-        const covers = taken[lane].some(([from, to]) => at < to && from < right);
+        const label = mark.lastElementChild;
+        const long = label.textContent.length * CHARACTER + 6;
+        const ends = at <= 1010 && at + long > 1010;
+        label.setAttribute('text-anchor', ends ? 'end' : 'start');
+        label.setAttribute('x', ends ? -5 : 5);
+        const left = ends ? at - long : at;
+        const covers = taken[lane].some(([from, to]) => left < to && from < left + long);
         mark.classList.toggle('silent', covers);
-        if (!covers) taken[lane].push([at, right]);
+        if (!covers) taken[lane].push([left, left + long]);
       }
       move();
     }
@@ -112,7 +117,7 @@
 
     const list = figure.querySelector('.panel.events ol');
     const items = data.events.map((event, n) => {
-      const item = make('li', `${time(event.at_us)}  ${event.who || '*'} ${event.text}`.slice(0, 300), event.wrong ? 'wrong' : '');
+      const item = make('li', `${time(event.at_us)}  ${event.who || ''} ${event.text}`.slice(0, 300), event.wrong ? 'wrong' : '');
       item.setAttribute('role', 'option');
       item.id = `${figure.dataset.trace}-e${n}`;
       item.setAttribute('aria-selected', 'false');
@@ -199,7 +204,7 @@
       if (!seen) return;
       const say = (name, value) => box.append(make('dt', name), make('dd', value));
       say('seen', time(seen.at_us));
-      say('accept queue', `${seen.accept_queue} of ${seen.backlog}`);
+      say('accept queue', seen.backlog ? `${seen.accept_queue} of ${seen.backlog}` : 'nothing listens');
       for (const [state, count] of Object.entries(seen.connections)) say(state, String(count));
       say('bytes unread', size(seen.unread_bytes));
       say('open files', String(seen.open_files));

@@ -3,7 +3,7 @@
 
 use super::event::{ClientEvent, Event, ServerEvent, Told, Transcript, What};
 use super::figures::Figures;
-use crate::model::phase::Phase;
+use crate::model::phase::{Moment, Phase};
 use crate::model::scenario::{ClientGroup, Scenario, Step};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
@@ -161,7 +161,9 @@ fn microseconds(time: Duration) -> u64 {
 impl Transcript {
     /// What was seen, for who looks at it as a picture. The scenario names its clients.
     pub(crate) fn trace(&self, scenario: &Scenario) -> Trace {
-        let (events, steps) = self.walked(scenario);
+        let until = self.told_until();
+        let (mut events, steps) = self.walked(scenario);
+        events.retain(|event| event.at_us <= until);
         let crowds = crowds(&events);
         let all = events.len();
         let events = thinned(events);
@@ -170,9 +172,25 @@ impl Transcript {
             steps,
             events,
             crowds,
-            figures: self.traced_figures(),
+            figures: self.traced_figures(until),
             output: self.traced_output(),
         }
+    }
+
+    /// Until when events are told: where the scenario was repeated to tell a leak from a pool, and nothing came to an end over that, the
+    /// first time of it shows all that there is to see.
+    fn told_until(&self) -> u64 {
+        let first = self.before_repeats();
+        let ended = |event: &ServerEvent| {
+            matches!(
+                event,
+                ServerEvent::Exited(_) | ServerEvent::ProcessEnded { .. }
+            )
+        };
+        let is_repeated = self.samples(Moment::Dose).next().is_some();
+        let is_told = is_repeated && !self.server_events().any(ended);
+        let last = first.last().filter(|_| is_told);
+        last.map_or(u64::MAX, |last| microseconds(last.at))
     }
 
     /// All events with the steps they belong to, and when those were gone through.
@@ -189,13 +207,12 @@ impl Transcript {
         (events, walk.steps)
     }
 
-    fn traced_figures(&self) -> Vec<TracedFigures> {
-        let mut figures = self.figures.iter();
+    fn traced_figures(&self, until: u64) -> Vec<TracedFigures> {
         let first = self.figures.first();
         let began = first.map_or(Duration::ZERO, |(_, first)| first.processor_time);
-        let traced = figures
-            .by_ref()
-            .map(|(at, figures)| TracedFigures::of(*at, figures, began));
+        let figures = self.figures.iter();
+        let told = figures.filter(|(at, _)| microseconds(*at) <= until);
+        let traced = told.map(|(at, figures)| TracedFigures::of(*at, figures, began));
         traced.collect()
     }
 
@@ -336,6 +353,9 @@ impl Walk {
             What::Client(id, _) if self.phase == Phase::Scenario => {
                 self.names.get(id.who).cloned().flatten()
             }
+            What::StepEnded { step, .. } if self.phase == Phase::Scenario => {
+                self.names.get((*self.clients.get(*step)?)?)?.clone()
+            }
             _ => None,
         }
     }
@@ -352,8 +372,13 @@ impl Walk {
 
     fn whose_step(&self, what: &What) -> Option<String> {
         match what {
-            What::StepEnded { step, .. } if self.phase == Phase::Scenario => {
-                self.steps.get(*step)?.who.clone()
+            What::StepEnded { step, member, .. } if self.phase == Phase::Scenario => {
+                let who = self.steps.get(*step)?.who.clone()?;
+                let crowd = self.names.get((*self.clients.get(*step)?)?)?;
+                Some(match (crowd, member) {
+                    (Some(_), Some(member)) => format!("{who}[{member}]"),
+                    _ => who,
+                })
             }
             _ => None,
         }
@@ -432,6 +457,14 @@ fn direction(what: &What) -> Option<Direction> {
     }
 }
 
+/// The last that a member saw, as others may have seen it too: each has an address of its own.
+fn alike(event: &TracedEvent) -> &str {
+    match event.kind.as_str() {
+        "connected" => "is connected",
+        _ => &event.text,
+    }
+}
+
 /// What became of each member of each crowd.
 fn crowds(events: &[TracedEvent]) -> Vec<TracedCrowd> {
     let mut last: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
@@ -440,7 +473,7 @@ fn crowds(events: &[TracedEvent]) -> Vec<TracedCrowd> {
         .filter(|event| event.direction.is_some() || event.kind == "connect-failed");
     for event in of_crowds.filter(|event| event.kind != "closed") {
         if let (Some(crowd), Some(who)) = (&event.crowd, &event.who) {
-            last.entry(crowd).or_default().insert(who, &event.text);
+            last.entry(crowd).or_default().insert(who, alike(event));
         }
     }
     let ends = |members: &BTreeMap<&str, &str>| {
@@ -496,7 +529,7 @@ fn told_members(events: &[TracedEvent]) -> BTreeSet<&str> {
         .filter(|event| event.crowd.is_some() && event.direction.is_some());
     for event in members.filter(|event| event.kind != "closed") {
         if let Some(who) = &event.who {
-            last.insert(who, &event.text);
+            last.insert(who, alike(event));
         }
     }
     let mut of_each: BTreeMap<&str, usize> = BTreeMap::new();
@@ -505,5 +538,10 @@ fn told_members(events: &[TracedEvent]) -> BTreeSet<&str> {
         *count += 1;
         *count <= TOLD_OF_AN_END
     });
-    told.map(|(who, _)| who).collect()
+    // Who waited in vain is told whatever he has in common with others.
+    let in_vain = events.iter().filter(|event| event.kind == "step-ended");
+    let in_vain = in_vain.filter_map(|event| event.who.as_deref());
+    told.map(|(who, _)| who)
+        .chain(in_vain.take(TOLD_OF_AN_END))
+        .collect()
 }

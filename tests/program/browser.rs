@@ -167,9 +167,12 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
-    /// What is seen, as a PNG.
+    /// What is seen, as a small WebP.
     pub(crate) fn picture(&mut self) -> Vec<u8> {
-        let shot = self.call("Page.captureScreenshot", json!({"format": "png"}));
+        let shot = self.call(
+            "Page.captureScreenshot",
+            json!({"format": "webp", "quality": 60}),
+        );
         BASE64
             .decode(shot["data"].as_str().unwrap().as_bytes())
             .unwrap()

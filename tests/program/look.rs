@@ -77,7 +77,7 @@ fn page_opens_from_disk_and_asks_for_nothing_and_complains_of_nothing() {
         1
     );
     let told = browser.eval("document.querySelector('.answer').textContent");
-    assert!(told.as_str().unwrap().contains("1 defect"), "{told}");
+    assert!(told.as_str().unwrap().contains("1 check failed"), "{told}");
 }
 
 #[test]
@@ -369,4 +369,158 @@ fn page_says_the_same_without_its_script_and_is_made_of_the_report_alone() {
     // Its own policy lets nothing else run, whatever comes to stand in it.
     browser.eval("document.body.insertAdjacentHTML('beforeend', '<b id=try onclick=\"window.ran=1\">x</b>'); document.getElementById('try').click()");
     assert_eq!(browser.eval("window.ran === undefined"), true);
+}
+
+/// A crowd, each hundredth of which gets a byte too few.
+const SHORT_FOR_SOME: &str = "
+import socket, sys, threading
+listener = socket.create_server(('127.0.0.1', int(sys.argv[1])), backlog=1024)
+def serve(client, number):
+    with client:
+        try:
+            while got := client.recv(4096):
+                client.sendall(got[:-1] if number % 100 == 37 else got)
+        except OSError:
+            pass
+number = 0
+while True:
+    client, _ = listener.accept()
+    number += 1
+    threading.Thread(target=serve, args=(client, number), daemon=True).start()
+";
+
+/// A server with several defects of its own.
+const DEFECTIVE: &str = "
+import signal, socket, sys
+listener = socket.create_server(('127.0.0.1', int(sys.argv[1])), backlog=5)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+while True:
+    client, _ = listener.accept()
+    with client:
+        while got := client.recv(4096):
+            client.send(got)
+";
+
+fn drilled(arguments: &[&str], server: &[&str]) -> Value {
+    let run = sockdrill(&["check", "--speaks", "echo"])
+        .args(arguments)
+        .reporting();
+    run.args(["--"]).args(server).run().report
+}
+
+/// A crowd is folded: who failed stands beside who was served, and what became of the others is counted.
+#[test]
+fn crowd_of_hundreds_is_folded_around_the_one_that_failed() {
+    let server = ["python3", "-c", SHORT_FOR_SOME, "{port}"];
+    let report = drilled(&["--deep", "--only", "crowd/parallel"], &server);
+    let (_folder, file) = page(&report);
+    let Some(mut browser) = opened(&file) else {
+        return;
+    };
+    browser.until(&format!(
+        "{FIGURE}.querySelector('.panels').hidden === false"
+    ));
+    let lanes = |browser: &mut Browser| {
+        let seen = format!(
+            "[...{FIGURE}.querySelectorAll('.names .lane')].filter(lane => getComputedStyle(lane).display !== 'none').map(lane => lane.textContent)"
+        );
+        browser.eval(&seen).as_array().unwrap().clone()
+    };
+    let folded = lanes(&mut browser);
+    assert!(folded.len() <= 10, "{folded:?}");
+    let is = |lane: &Value, role: &str| {
+        let text = lane.as_str().unwrap();
+        text.starts_with("crowd[") && text.ends_with(role)
+    };
+    assert!(
+        is(&folded[0], "failed") && is(&folded[1], "served"),
+        "{folded:?}"
+    );
+    let counted = browser.eval(&format!("{FIGURE}.querySelector('.crowd').textContent"));
+    let counts: Vec<u64> = counted
+        .as_str()
+        .unwrap()
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [all, right, short] = counts[..] else {
+        panic!("{counted}");
+    };
+    assert!(all == right + short && short == all / 100, "{counted}");
+    browser.eval(&format!("{FIGURE}.querySelector('.scroll').focus()"));
+    browser.press("l");
+    assert!(lanes(&mut browser).len() > folded.len());
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn growth_is_plotted_against_its_doses_with_the_line_that_fits() {
+    let broken = [
+        env!("CARGO_BIN_EXE_sockdrill"),
+        "serve",
+        "echo",
+        "--violate",
+        "crowd/connect-and-leave",
+    ];
+    let (_folder, file) = page(&drilled(&["--only", "crowd/connect-and-leave"], &broken));
+    let Some(mut browser) = opened(&file) else {
+        return;
+    };
+    let dots = browser.eval("document.querySelectorAll('.growth circle').length");
+    assert!(dots.as_u64().unwrap() >= 3, "{dots}");
+    let fits = browser.eval("document.querySelector('.growth figcaption').textContent");
+    assert!(
+        fits.as_str().unwrap().contains("for each connection"),
+        "{fits}"
+    );
+    // The line ends where the last dose does, and every dose lies on it: a leak is one of each.
+    let off = browser.eval("(() => { const line = document.querySelector('.growth .fit'), at = name => +line.getAttribute(name); \
+        return Math.max(...[...document.querySelectorAll('.growth circle')].map(dot => Math.abs(at('y1') + (at('y2') - at('y1')) * \
+        +dot.getAttribute('cx') / at('x2') - +dot.getAttribute('cy')))) })()");
+    assert!(off.as_f64().unwrap() < 9.0, "{off}");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// Writes the pictures of the documentation: `cargo test --test program -- --ignored pictures`.
+#[test]
+#[ignore = "writes what is looked at"]
+fn pictures_of_the_documentation() {
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let broken = |check: &'static str| [program, "serve", "echo", "--violate", check];
+    let crowd = drilled(
+        &["--deep", "--only", "crowd/parallel"],
+        &["python3", "-c", SHORT_FOR_SOME, "{port}"],
+    );
+    let growth = drilled(
+        &["--only", "crowd/connect-and-leave"],
+        &broken("crowd/connect-and-leave"),
+    );
+    let many = drilled(&[], &["python3", "-c", DEFECTIVE, "{port}"]);
+    let none = drilled(
+        &[
+            "--only", "polite/*", "--only", "reset/*", "--only", "stop/*",
+        ],
+        &[program, "serve", "echo"],
+    );
+    let shots = [
+        ("one-failure", failing(), 1280, 1180, "light"),
+        ("one-failure-dark", failing(), 1280, 1180, "dark"),
+        ("narrow", failing(), 420, 1100, "light"),
+        ("many-findings", &many, 1280, 1180, "light"),
+        ("crowd", &crowd, 1280, 1100, "light"),
+        ("growth", &growth, 1280, 1000, "light"),
+        ("nothing-broke", &none, 1280, 900, "light"),
+    ];
+    std::fs::create_dir_all("docs/pictures").unwrap();
+    for (name, report, width, height, scheme) in shots {
+        let (_folder, file) = page(report);
+        let mut browser = Browser::start().expect("a browser");
+        browser.prefer(scheme);
+        browser.resize(width, height);
+        browser.open(&file);
+        browser.until(
+            "[...document.querySelectorAll('.panels')].slice(0, 1).every(panels => !panels.hidden)",
+        );
+        std::fs::write(format!("docs/pictures/{name}.webp"), browser.picture()).unwrap();
+    }
 }

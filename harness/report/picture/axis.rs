@@ -6,6 +6,9 @@ const CUT_BEYOND: u64 = 8;
 /// So many times the usual one is left of it.
 const LEFT_OF_IT: u64 = 2;
 
+/// What is no longer than this part of all that is not cut stays as well.
+const WORTH_A_CUT: u64 = 40;
+
 /// Of so few moments none is worth a cut.
 const FEW: usize = 4;
 
@@ -49,10 +52,12 @@ impl Axis {
         match gaps.len() < FEW {
             true => Self::to_scale(moments, width),
             false => {
-                let (beyond, left) = (
-                    usual.saturating_mul(CUT_BEYOND),
-                    usual.saturating_mul(LEFT_OF_IT),
-                );
+                let beyond = usual.saturating_mul(CUT_BEYOND);
+                let short: u64 = gaps.iter().filter(|gap| **gap <= beyond).sum();
+                let beyond = beyond.max(short / WORTH_A_CUT);
+                let left = usual
+                    .saturating_mul(LEFT_OF_IT)
+                    .max(short / WORTH_A_CUT / 2);
                 Self::with(moments, width, (beyond, left))
             }
         }

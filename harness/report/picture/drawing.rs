@@ -95,6 +95,8 @@ pub(crate) struct Mark {
     pub(crate) label: String,
     /// There is no room for its label.
     pub(crate) is_silent: bool,
+    /// There is none behind it, and its label stands before it.
+    pub(crate) is_at_the_end: bool,
     pub(crate) title: String,
 }
 
@@ -177,7 +179,7 @@ impl Drawing {
             axis_top + 30.0,
             STRIPS_APART,
         );
-        let height = axis_top + 48.0 + STRIPS_APART * strips.len() as f64;
+        let height = axis_top + 58.0 + STRIPS_APART * strips.len() as f64;
         let ys = ys(&lanes);
         let stage = Stage {
             trace,
@@ -399,6 +401,7 @@ impl Stage<'_> {
             at: self.axes.place(event.at_us),
             label: shortened(label(event), MOST_LABEL),
             is_silent: false,
+            is_at_the_end: false,
             title: format!(
                 "{} {who} {}",
                 told(event.at_us),
@@ -498,8 +501,10 @@ fn silence(marks: &mut [Mark], lanes: usize) {
     order.sort_by_key(|n| !marks[*n].is_wrong);
     for n in order {
         let mark = &mut marks[n];
-        let left = mark.at.folded;
-        let right = left + CHARACTER * mark.label.chars().count() as f64 + 6.0;
+        let long = CHARACTER * mark.label.chars().count() as f64 + 6.0;
+        mark.is_at_the_end = mark.at.folded + long > WIDTH + 10.0;
+        let left = mark.at.folded - if mark.is_at_the_end { long } else { 0.0 };
+        let right = left + long;
         let taken = &mut taken[mark.lane];
         mark.is_silent = taken.iter().any(|(from, to)| left < *to && *from < right);
         if !mark.is_silent {
