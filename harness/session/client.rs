@@ -59,6 +59,9 @@ pub(crate) struct Client {
     id: ClientId,
     recorder: Recorder,
     lab: Arc<Lab>,
+    /// Where the server listens by now.
+    listens_at: Rc<RefCell<Address>>,
+    /// Where it did when this client asked for a connection last.
     server: Address,
     transport: Transport,
     link: Option<Link>,
@@ -124,16 +127,18 @@ impl Client {
         id: ClientId,
         recorder: Recorder,
         lab: Arc<Lab>,
-        server: Address,
+        listens_at: Rc<RefCell<Address>>,
         transport: Transport,
         sources: Sources,
         guests: Guests,
     ) -> Self {
+        let server = listens_at.borrow().clone();
         Self {
             id,
             recorder,
             lab,
             server,
+            listens_at,
             transport,
             link: None,
             last_local: None,
@@ -171,6 +176,8 @@ impl Client {
     /// Opens a socket and asks for a connection; what becomes of it is written down when it is known.
     pub(crate) async fn connect(&mut self, options: &ConnectOptions) {
         self.release().await;
+        // One that was started again without a port of its own may have found another.
+        self.server.clone_from(&self.listens_at.borrow());
         self.record(ClientEvent::Connecting);
         if options.same_port {
             self.port_is_given_back().await;

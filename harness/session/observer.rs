@@ -27,6 +27,7 @@ use crate::transcript::figures::Spacing;
 use rustix::process::{Pid, getsid};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -36,6 +37,8 @@ pub(super) struct Observer {
     pub(super) turn: Turn,
     pub(super) lab: Arc<Lab>,
     pub(super) server: Option<Server>,
+    /// Where it listens, or did last.
+    pub(super) listens_at: Rc<RefCell<Address>>,
     /// The servers that stand behind it.
     pub(super) backends: Backends,
     pub(super) recorder: Recorder,
@@ -94,6 +97,7 @@ impl Observer {
             listened: Cell::default(),
             turn,
             lab,
+            listens_at: Rc::new(RefCell::new(server.address().clone())),
             server: Some(server),
             backends,
             recorder,
@@ -167,6 +171,12 @@ impl Observer {
             watch.inspect(JoinHandle::abort);
         }
         self.recorder.take()
+    }
+
+    /// The server was started again: whoever connects from now on goes where it listens now.
+    pub(super) fn goes_on_as(&mut self, server: Server) {
+        self.listens_at.replace(server.address().clone());
+        self.server = Some(server);
     }
 
     /// The server, while one runs.

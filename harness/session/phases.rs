@@ -23,6 +23,7 @@ use crate::session::client::Client;
 use crate::transcript::event::{ClientId, ServerEvent, Transcript, What};
 use std::cell::Cell;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -343,7 +344,7 @@ pub(super) fn client_of(
         id,
         recorder.clone(),
         Arc::clone(&observer.lab),
-        server.address().clone(),
+        Rc::clone(&observer.listens_at),
         server.transport(),
         observer.sources.clone(),
         observer.guests.clone(),

@@ -211,7 +211,7 @@ impl Session<'_> {
         let started = Server::start_with(self.target, Arc::clone(&self.observer.lab), streams);
         let started = match started.await {
             Ok(server) => {
-                self.observer.server = Some(server);
+                self.observer.goes_on_as(server);
                 self.observer.begin_life();
                 self.observer.watch_exit();
                 // What was only found of the first start is not promised of another.
@@ -302,7 +302,7 @@ impl Session<'_> {
                 server
                     .pid()
                     .inspect(|pid| self.observer.ends.tell_elsewhere(*pid));
-                self.observer.server = Some(server);
+                self.observer.goes_on_as(server);
             }
             Err(error) => return self.not_limited(&error.in_one_line()),
         }

@@ -33,6 +33,10 @@ fn stdout(output: &Output) -> String {
 fn unescaped(text: &str) -> String {
     text.replace("&lt;", "<")
         .replace("&gt;", ">")
+        .replace("&#60;", "<")
+        .replace("&#62;", ">")
+        .replace("&#34;", "\"")
+        .replace("&#38;", "&")
         .replace("&quot;", "\"")
         .replace("&apos;", "'")
         .replace("&#39;", "'")
@@ -54,7 +58,7 @@ fn commands(output: &Output, folder: &Path) -> Vec<(&'static str, Vec<String>)> 
     let json = json.filter_map(|check| check["reproduce"].as_str().map(str::to_owned));
     let html = all_behind(
         &read("report.html"),
-        "<summary>Repeat</summary><pre>",
+        "<pre class=\"command\" tabindex=\"0\">",
         "</pre>",
     );
     let junit = all_behind(&read("report.xml"), "  repeat: ", "\n");

@@ -83,11 +83,11 @@ fn picture(run: &Run) -> Vec<&str> {
     ]
 )]
 #[case::the_second_round_of_a_block(
-    "  repeat 2\n    alice send \"a\"\n    alice expect \"A\"\n    alice send \"b\"\n  end\n",
+    "  repeat 2\n    alice send \"a\"\n    settle\n    alice expect \"A\"\n    alice send \"b\"\n  end\n",
     &[
-        "  |",
-        "9 |     alice expect \"A\"",
-        "  |                  ^^^ the 2nd time",
+        "   |",
+        "10 |     alice expect \"A\"",
+        "   |                  ^^^ the 2nd time",
         "expected  \"A\"",
         "actual    \"BA\"",
         "           ^ byte 0 of 1",
@@ -180,7 +180,7 @@ fn place_and_difference_are_fields_of_every_report() {
         "{junit}"
     );
     let html = read("report.html");
-    let rows = "expected  &quot;HELL0\\n&quot;\nactual    &quot;HELLO\\n&quot;\n";
+    let rows = "expected  &#34;HELL0\\n&#34;\nactual    &#34;HELLO\\n&#34;\n";
     assert!(html.contains(rows), "{html}");
 }
 

@@ -182,3 +182,22 @@ fn may_limit_others() -> bool {
     let effective = lines.find_map(|line| line.strip_prefix("CapEff:")).unwrap();
     u64::from_str_radix(effective.trim(), 16).unwrap() >> SYS_RESOURCE & 1 == 1
 }
+
+/// A server whose port the kernel chooses has another one each time it is started.
+#[test]
+fn server_that_is_started_again_is_found_where_it_listens_then() {
+    let only = [
+        "time-wait/restart-killed",
+        "stop/stdin-closed",
+        "stop/descriptors-closed",
+        "backlog/descriptor-limit",
+    ];
+    let run = sockdrill(&["check", "--speaks", "echo", "--min-checks", "4"]);
+    let run = run.args(only.iter().flat_map(|id| ["--only", id]));
+    let server = [env!("CARGO_BIN_EXE_sockdrill"), "serve", "echo"];
+    run.args(["--"])
+        .args(server)
+        .run()
+        .code(0)
+        .prints("4 passed");
+}
