@@ -2,7 +2,7 @@
 
 use super::arguments::{ColorArg, MessageFormat};
 use super::destination;
-use crate::foreign::{JSON, TERMINAL};
+use crate::foreign::{JSON, LINE, TERMINAL};
 use crate::model::error::Error;
 use crate::report::data::{CheckResult, Outcome};
 use anstream::ColorChoice;
@@ -62,6 +62,15 @@ pub(super) fn say_aside(line: &str) {
 /// Prints a line; a reader that has gone away is no error.
 pub(super) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{}", TERMINAL.text(line));
+}
+
+/// Says which of several targets is told of from here on.
+pub(super) fn say_heading(target: &str, n: usize, all: usize) {
+    if n > 0 {
+        say("");
+    }
+    let place = format!(" ({} of {all})", n + 1);
+    say_in(Style::new().bold(), &LINE.text(target), &place);
 }
 
 /// Prints the line of a result, its first word in the colour of how it came out.

@@ -108,6 +108,8 @@ pub(super) fn invocation(matches: &ArgMatches, layers: &Layers) -> Invocation {
         match repeated(name, argument.get_id().as_str()) {
             Repeated::AsGiven if !was_given => {}
             Repeated::Not => {}
+            // Which of several it was is for those to say who drill them.
+            Repeated::AsGiven if id == "targets" && values(argument, matches).len() > 1 => {}
             Repeated::AsGiven if argument.is_last_set() => {
                 invocation.after.push("--".to_owned());
                 invocation.after.extend(words(argument, matches));
@@ -179,7 +181,7 @@ mod tests {
         (
             "check",
             &[
-                ("target", AsGiven),
+                ("targets", AsGiven),
                 ("only", Not),
                 ("skip", Not),
                 ("deep", AsGiven),

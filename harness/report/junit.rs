@@ -1,6 +1,7 @@
 //! The report as a JUnit file.
 
 use super::data::Outcome;
+use super::several::Document;
 use super::written::{Written, WrittenCheck};
 use crate::foreign::XML;
 use quick_junit::{
@@ -11,28 +12,43 @@ use std::time::Duration;
 /// Of a run that goes on for hours, each of whose failures would be an element: the counts are in the message.
 const MOST_RERUNS: usize = 20;
 
+impl Document {
+    /// A suite for each target.
+    pub(crate) fn to_junit(&self) -> String {
+        of(self.reports())
+    }
+}
+
 impl Written {
     pub(crate) fn to_junit(&self) -> String {
-        let mut report = Report::new("sockdrill");
-        let mut suite = TestSuite::new(&*XML.text(&self.target));
-        for check in &self.checks {
-            let mut case = TestCase::new(&*XML.text(&check.id), status(check, self.flaky_fails));
-            if let Some((at, file)) = check
-                .at
-                .as_ref()
-                .and_then(|at| Some((at, at.file.as_ref()?)))
-            {
-                let extra = &mut case.extra;
-                extra.insert("file".into(), (&*XML.text(file)).into());
-                extra.insert("line".into(), at.line.to_string().into());
-            }
-            case.set_classname(&*XML.text(&check.family));
-            case.set_time(Duration::from_millis(check.duration_ms));
-            suite.add_test_case(case);
-        }
-        report.add_test_suite(suite);
-        report.to_string().unwrap_or_default()
+        of(std::slice::from_ref(self))
     }
+}
+
+fn of(reports: &[Written]) -> String {
+    let mut whole = Report::new("sockdrill");
+    whole.add_test_suites(reports.iter().map(suite));
+    whole.to_string().unwrap_or_default()
+}
+
+fn suite(report: &Written) -> TestSuite {
+    let mut suite = TestSuite::new(&*XML.text(&report.target));
+    for check in &report.checks {
+        let mut case = TestCase::new(&*XML.text(&check.id), status(check, report.flaky_fails));
+        if let Some((at, file)) = check
+            .at
+            .as_ref()
+            .and_then(|at| Some((at, at.file.as_ref()?)))
+        {
+            let extra = &mut case.extra;
+            extra.insert("file".into(), (&*XML.text(file)).into());
+            extra.insert("line".into(), at.line.to_string().into());
+        }
+        case.set_classname(&*XML.text(&check.family));
+        case.set_time(Duration::from_millis(check.duration_ms));
+        suite.add_test_case(case);
+    }
+    suite
 }
 
 fn status(check: &WrittenCheck, flaky_fails: bool) -> TestCaseStatus {

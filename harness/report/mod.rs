@@ -3,6 +3,8 @@
 mod compared;
 pub(crate) mod concluded;
 pub(crate) mod data;
+pub(crate) mod diff;
+mod diff_text;
 mod fact;
 mod findings;
 pub(crate) mod host;
@@ -10,10 +12,15 @@ pub(crate) mod host;
 mod html;
 #[cfg(feature = "report")]
 mod junit;
+mod matrix;
+#[cfg(feature = "report")]
+mod matrix_page;
+mod observed_change;
 #[cfg(feature = "report")]
 mod picture;
 pub(crate) mod place;
 pub(crate) mod sentence;
+pub(crate) mod several;
 mod step;
 mod text;
 pub(crate) mod timings;

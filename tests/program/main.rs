@@ -26,6 +26,8 @@ mod conclusions;
 mod coverage;
 /// Who is answered while everybody else stays.
 mod crowds;
+/// What got better and worse from one report to another.
+mod diff;
 /// Cases of properties, many at once.
 mod drawn;
 /// A server that somebody else has started.
@@ -57,6 +59,8 @@ mod leftovers;
 /// What is too long for a server, as it promises or has chosen.
 mod longest;
 mod look;
+/// Several targets, one after the other and side by side.
+mod matrix;
 /// What a host refuses, and what servers side by side would share, is not held against them.
 mod ours;
 /// How much may wait for a client that does not read, as the server promises or has chosen.
