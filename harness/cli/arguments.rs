@@ -446,6 +446,9 @@ pub(super) struct Forms {
     /// Writes the report as one HTML page that needs nothing from elsewhere.
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
+    /// Writes the findings as JSON that GitLab shows beside a change (Code Climate).
+    #[arg(long, value_name = "FILE")]
+    pub(super) code_quality: Option<PathBuf>,
 }
 
 /// The time that a server has to begin.

@@ -12,6 +12,7 @@ mod explain;
 mod filterset;
 mod filterset_reader;
 mod fmt;
+mod github;
 mod grammar;
 mod init;
 mod language_page;

@@ -2,7 +2,8 @@
 
 use super::arguments::{ColorArg, MessageFormat};
 use super::destination;
-use crate::foreign::{JSON, LINE, TERMINAL};
+use super::github;
+use crate::foreign::{JSON, LINE, TERMINAL, without_commands};
 use crate::model::error::Error;
 use crate::report::data::{CheckResult, Outcome};
 use anstream::ColorChoice;
@@ -56,12 +57,26 @@ pub(super) fn warn(text: &str) {
 
 /// Prints a line that is no result.
 pub(super) fn say_aside(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", TERMINAL.text(line));
+    let _ = writeln!(std::io::stderr(), "{}", harmless(line));
 }
 
 /// Prints a line; a reader that has gone away is no error.
 pub(super) fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{}", TERMINAL.text(line));
+    let _ = writeln!(std::io::stdout(), "{}", harmless(line));
+}
+
+/// Prints a command of a workflow, which is made to be one line of it.
+pub(super) fn say_command(command: &str) {
+    let _ = writeln!(std::io::stdout(), "{command}");
+}
+
+/// A text as it may be printed: for whoever looks at it, and for whoever reads commands out of it.
+fn harmless(text: &str) -> String {
+    let text = TERMINAL.text(text);
+    match github::is_there() {
+        true => without_commands(&text).into_owned(),
+        false => text.into_owned(),
+    }
 }
 
 /// Says which of several targets is told of from here on.
@@ -110,13 +125,13 @@ fn style(outcome: Outcome) -> Style {
 
 /// Prints a line that begins with a word in a style. Who is no terminal gets none of it.
 fn say_in(style: Style, word: &str, rest: &str) {
-    let (word, rest) = (TERMINAL.text(word), TERMINAL.text(rest));
+    let (word, rest) = (harmless(word), harmless(rest));
     let _ = writeln!(anstream::stdout(), "{style}{word}{style:#}{rest}");
 }
 
 /// The same beside what is printed.
 fn say_aside_in(style: Style, word: &str, rest: &str) {
-    let (word, rest) = (TERMINAL.text(word), TERMINAL.text(rest));
+    let (word, rest) = (harmless(word), harmless(rest));
     let _ = writeln!(anstream::stderr(), "{style}{word}{style:#}{rest}");
 }
 

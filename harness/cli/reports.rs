@@ -2,6 +2,7 @@
 
 use super::arguments::{Forms, Shared};
 use super::destination::Destination;
+use super::github;
 use super::named::name_in;
 use super::output::{complain, say, say_counts};
 use crate::drill::DrillFile;
@@ -50,10 +51,15 @@ type Form = fn(&Document) -> String;
 
 /// The files that reports are to be written to, and what makes them.
 fn asked(forms: &Forms) -> impl Iterator<Item = (Destination<'_>, Form)> {
-    let all: [(_, _, Form); 3] = [
+    let all: [(_, _, Form); 4] = [
         ("json", &forms.json, Document::to_json),
         ("junit", &forms.junit, Document::to_junit),
         ("html", &forms.html, Document::to_html),
+        (
+            "code-quality",
+            &forms.code_quality,
+            Document::to_code_quality,
+        ),
     ];
     let asked = all.into_iter();
     asked.filter_map(|(option, path, form)| Some((Destination::of(option, path.as_ref()?), form)))
@@ -78,6 +84,7 @@ pub(super) fn finish<'a>(
     };
     let document = Document::of(vec![report.written()]);
     let code = conclude(&document, &shared.forms, no_tests);
+    github::annotate(&document);
     let code = all_written(code, saved_of(&report, shared, server));
     Ok((Some(report), code))
 }
@@ -108,6 +115,7 @@ pub(super) fn conclude(document: &Document, forms: &Forms, no_tests: NoTests) ->
     }
     let code = document.exit_code(no_tests);
     let code = all_written(code, write_all(document, forms));
+    github::summarise(document);
     if let Document::One(report) = document {
         say_too_little(report, no_tests);
     }

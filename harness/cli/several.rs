@@ -1,7 +1,8 @@
 //! The checks of several servers, one after the other.
 
 use super::arguments::{CheckArgs, Shared};
-use super::check::{drilled, hint};
+use super::check::{drilled, hint, narrowed};
+use super::github;
 use super::last_run::LastRun;
 use super::layers::Layers;
 use super::output::{complain, say, say_aside, say_heading};
@@ -50,12 +51,9 @@ pub(super) fn check(
         }
         reports.push(report);
     }
-    let written = reports.iter().map(Report::written).collect();
-    let code = conclude(
-        &Document::of(written),
-        &shared.forms,
-        shared.no_tests.into(),
-    );
+    let document = Document::of(reports.iter().map(Report::written).collect());
+    let code = conclude(&document, &shared.forms, shared.no_tests.into());
+    github::annotate(&document);
     let saved = all.iter().zip(&reports);
     let saved =
         saved.flat_map(|(one, report)| saved_of(report, &one.shared, &|_| Some(&one.target)));
@@ -72,7 +70,7 @@ fn worth_a_run(all: Vec<One>, last: &LastRun) -> Result<Vec<One>, Error> {
     let mut reason = None;
     for mut one in all {
         let target = Some(&one.target);
-        match super::check::narrowed(one.settings.clone(), last, &one.shared, target) {
+        match narrowed(one.settings.clone(), last, &one.shared, target) {
             Ok(settings) => {
                 // What is wrong with it is said before hours have gone by.
                 runner::selected(&one.target, &checks::all(), &settings)?;

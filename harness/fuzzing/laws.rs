@@ -17,6 +17,7 @@ use crate::model::subject::{Place, Subject};
 use crate::model::template::{self, Template};
 use crate::model::unasked::Unasked;
 use crate::report::concluded::NoTests;
+use crate::report::diff::Diff;
 use crate::report::several::Document;
 use crate::reproducer::Reproducer;
 use crate::runner::{SavedTrial, merged};
@@ -258,6 +259,9 @@ fn is_a_program(scenarios: &[&Scenario], target: &Target) -> bool {
     true
 }
 
+/// How much the summary of a step may have here.
+const MOST_SUMMARY: usize = 5_000;
+
 /// A report is read back from what is written of it, one that is merged from itself is itself, and beside another target's it is one of
 /// two; every form can be written.
 pub(super) fn report(bytes: &[u8]) -> bool {
@@ -275,6 +279,14 @@ pub(super) fn report(bytes: &[u8]) -> bool {
     #[cfg(feature = "report")]
     let _ = document.to_junit();
     let _ = document.exit_code(NoTests::Fail);
+    let _ = document.to_code_quality();
+    let summary = document.to_summary(MOST_SUMMARY);
+    assert!(summary.len() <= MOST_SUMMARY, "{}", summary.len());
+    let commands = document.to_workflow_commands(&|file| Some(file.to_owned()));
+    let are_commands = |line: &str| line.starts_with("::error ") || line.starts_with("::warning ");
+    assert!(commands.lines().all(are_commands), "{commands}");
+    let same = Diff::of(document.reports(), document.reports());
+    let _ = (same.text(), same.to_json());
     let are_several = document.reports().len() > 1;
     let parts = [("a", document.clone()), ("b", document)];
     let parts = parts

@@ -10,9 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What stands for the cause of a failure that has none: what is listed as known has passed.
 const NO_CAUSE: &str = "passes-although-known";
 
+/// The name of the schema that describes it: docs/diff.schema.json has it as its `$id`.
+const SCHEMA: &str = "urn:sockdrill:diff:1";
+
 /// What is otherwise, of all targets that both have.
 #[derive(Debug, Serialize)]
 pub(crate) struct Diff {
+    #[serde(rename = "$schema")]
+    pub schema: &'static str,
     pub format: u32,
     /// Whether anything is worse.
     pub worse: bool,
@@ -111,6 +116,7 @@ impl Diff {
             alone.map(|one| one.target.clone()).collect()
         };
         Self {
+            schema: SCHEMA,
             format: FORMAT,
             worse: targets.iter().any(|target| !target.worse.is_empty()),
             targets,
@@ -135,7 +141,7 @@ type Checks<'a> = BTreeMap<&'a str, &'a WrittenCheck>;
 impl TargetDiff {
     fn of(old: &Written, new: &Written) -> Self {
         let (before, now) = (by_id(old), by_id(new));
-        let (past, present) = (failing(old), failing(new));
+        let (past, present) = (old.failing(), new.failing());
         let mut diff = Self {
             target: new.target.clone(),
             observations: changes(&old.observations, &new.observations),
@@ -179,7 +185,7 @@ impl TargetDiff {
             is: Some(is),
             ..Change::of(what, finding)
         };
-        match weight(is).cmp(&weight(was)) {
+        match is.weight().cmp(&was.weight()) {
             Ordering::Greater => self.worse.push(of_gravity(What::Graver)),
             Ordering::Less => self.changed.push(of_gravity(What::Milder)),
             Ordering::Equal => self.still.push(Change::of(What::Still, finding)),
@@ -213,7 +219,7 @@ impl TargetDiff {
         } else if verdicts
             .iter()
             .flatten()
-            .any(|verdict| weight(*verdict) > 0)
+            .any(|verdict| verdict.weight() > 0)
         {
             self.changed.push(change(What::Otherwise));
         }
@@ -259,15 +265,6 @@ fn by_id(report: &Written) -> Checks<'_> {
     checks.map(|check| (check.id.as_str(), check)).collect()
 }
 
-/// The defects of a report; what has no cause is one of its own.
-fn failing(report: &Written) -> Vec<Failing<'_>> {
-    let mut failing = report.findings();
-    let alone = report.checks.iter();
-    let alone = alone.filter(|check| check.cause.is_none() && weight(check.verdict) > 0);
-    failing.extend(alone.map(|check| vec![check]));
-    failing
-}
-
 fn key(check: &WrittenCheck) -> &str {
     check.cause.as_ref().map_or(NO_CAUSE, |cause| &cause.key)
 }
@@ -283,21 +280,10 @@ fn is_same(one: &Failing<'_>, other: &Failing<'_>) -> bool {
     one.iter().any(in_both)
 }
 
-/// How much a failure counts; nothing else counts at all.
-fn weight(verdict: Outcome) -> usize {
-    match verdict {
-        Outcome::Fail => 4,
-        Outcome::Flaky => 3,
-        Outcome::Warn => 2,
-        Outcome::Known => 1,
-        Outcome::Pass | Outcome::Inconclusive | Outcome::Skip => 0,
-    }
-}
-
 fn gravest(finding: &Failing<'_>) -> Outcome {
     let verdicts = finding.iter().map(|check| check.verdict);
     verdicts
-        .max_by_key(|verdict| weight(*verdict))
+        .max_by_key(|verdict| verdict.weight())
         .unwrap_or(Outcome::Fail)
 }
 

@@ -1,5 +1,8 @@
 //! What came out of a run, and how it is written down.
 
+#[cfg(feature = "report")]
+mod annotations;
+mod code_quality;
 mod compared;
 pub(crate) mod concluded;
 pub(crate) mod data;

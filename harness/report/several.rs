@@ -10,6 +10,13 @@ use crate::model::text_file::Kind;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+/// The name of the schema that describes it: docs/matrix.schema.json has it as its `$id`.
+const SCHEMA: &str = "urn:sockdrill:matrix:1";
+
+fn schema() -> String {
+    SCHEMA.to_owned()
+}
+
 /// What a file of `--json` holds.
 #[derive(Clone, Debug)]
 pub(crate) enum Document {
@@ -22,6 +29,8 @@ pub(crate) enum Document {
 /// The reports of several targets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Several {
+    #[serde(rename = "$schema", default = "schema")]
+    pub schema: String,
     pub format: u32,
     /// The results of all targets.
     #[serde(default)]
@@ -36,6 +45,7 @@ impl Several {
     pub(crate) fn of(targets: Vec<Written>) -> Self {
         let verdicts = targets.iter().flat_map(|report| &report.checks);
         Self {
+            schema: schema(),
             format: FORMAT,
             summary: Summary::of(verdicts.map(|check| check.verdict)),
             matrix: Matrix::of(&targets),

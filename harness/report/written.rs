@@ -374,6 +374,15 @@ impl Written {
         findings.map(checks).collect()
     }
 
+    /// The same with what fails for no cause: what is listed as known, and passes.
+    pub(super) fn failing(&self) -> Vec<Vec<&WrittenCheck>> {
+        let mut failing = self.findings();
+        let alone = self.checks.iter();
+        let alone = alone.filter(|check| check.cause.is_none() && check.verdict.weight() > 0);
+        failing.extend(alone.map(|check| vec![check]));
+        failing
+    }
+
     pub(crate) fn exit_code(&self, no_tests: NoTests) -> ExitCode {
         match self.too_little() {
             _ if self.interrupted => ExitCode::Interrupted,

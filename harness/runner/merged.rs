@@ -4,6 +4,7 @@ use super::findings::Findings;
 use super::run_end::RunEnd;
 use super::simplest::{Row, under_the_simplest};
 use crate::checks;
+use crate::model::date::{from_utc, utc};
 use crate::model::error::Error;
 use crate::model::partition::Partition;
 use crate::report::data::Outcome;
@@ -82,8 +83,26 @@ fn refuse_another_run(
     Ok(())
 }
 
+/// Has all times of both count from the beginning of the one that began first.
+fn since_the_first(whole: &mut Written, part: &mut Written) {
+    let begun = |report: &Written| from_utc(report.started.as_ref()?);
+    let Some((one, other)) = begun(whole).zip(begun(part)) else {
+        return;
+    };
+    let first = one.min(other);
+    for (report, begun) in [(&mut *whole, one), (part, other)] {
+        let later = begun.duration_since(first).unwrap_or_default();
+        let later = u64::try_from(later.as_millis()).unwrap_or(u64::MAX);
+        let times = report.checks.iter_mut();
+        let times = times.filter_map(|check| check.started_ms.as_mut());
+        times.for_each(|time| *time = time.saturating_add(later));
+    }
+    whole.started = Some(utc(first));
+}
+
 /// Adds a part that ran beside the others.
-fn add(whole: &mut Written, part: Written) {
+fn add(whole: &mut Written, mut part: Written) {
+    since_the_first(whole, &mut part);
     whole.duration_ms = whole.duration_ms.max(part.duration_ms);
     whole.budget_ms = whole.budget_ms.max(part.budget_ms);
     whole.serves_nobody |= part.serves_nobody;

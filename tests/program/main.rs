@@ -40,12 +40,16 @@ mod files;
 mod floods;
 /// What is foreign does nothing where it is written.
 mod foreign;
+/// What GitHub and GitLab show of a run.
+mod forges;
 /// What a server leaves behind, told from what it will use again or give back.
 mod growth;
 /// Known failures, selections, strictness and the least number of passes: what makes a run pass or fail.
 mod guards;
 /// Tests in Rust have a server and its clients in their hands.
 mod handles;
+/// JUnit files, as their readers have them.
+mod junit;
 /// Where servers run, and what is read from the kernel there.
 mod lab;
 /// The language of scenario files, where a server breaks what they say.

@@ -46,7 +46,8 @@ fn mistakes(schema: &Value, root: &Value, value: &Value, place: &str) -> Vec<Str
                         deeper.extend(mistakes(&root["$defs"][name], root, value, place));
                     }
                     None => {
-                        let other = read(Path::new("docs").join(wanted));
+                        let name = wanted.split(':').nth(2).expect("a name of ours");
+                        let other = read(format!("docs/{name}.schema.json"));
                         deeper.extend(mistakes(&other, &other, value, place));
                     }
                 }
