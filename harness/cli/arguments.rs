@@ -33,8 +33,10 @@ pub(super) enum Command {
     Repro(ReproArgs),
     /// Runs a reference server, correct or deliberately broken.
     Serve(ServeArgs),
-    /// Makes one report of those of all parts of a run.
+    /// Makes one report of those of all parts of a run, or of several targets.
     Report(ReportArgs),
+    /// Tells what got better and worse from one report to a later one; fails where anything is worse.
+    Diff(DiffArgs),
     /// Lists what there is.
     List {
         /// What to list.
@@ -179,8 +181,9 @@ impl From<NoTestsArg> for NoTests {
 
 #[derive(Args)]
 pub(super) struct CheckArgs {
-    /// A reference server's name or a target file; left out where a command follows `--`.
-    pub(super) target: Option<String>,
+    /// A reference server's name or a target file; left out where a command follows `--`. Several are drilled one after the other.
+    #[arg(value_name = "TARGET")]
+    pub(super) targets: Vec<String>,
     /// Only checks whose id matches; `*` stands for any text, a family's name for all of it.
     #[arg(long, value_name = "GLOB")]
     pub(super) only: Vec<String>,
@@ -241,7 +244,7 @@ pub(super) enum Showing {
 }
 
 /// Which project file has its say.
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default)]
 pub(super) struct ConfigFile {
     /// The project file, in the place of the sockdrill.toml of this folder or of one above it.
     #[arg(long, value_name = "FILE")]
@@ -255,7 +258,7 @@ pub(super) struct ConfigFile {
 }
 
 /// How much of a run is done, in which order, and how often.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct Selection {
     /// Only what this expression means, such as 'test(reset) - tag(slow)'; the words are those of nextest.
     #[arg(short = 'E', long, value_name = "EXPRESSION")]
@@ -272,7 +275,7 @@ pub(super) struct Selection {
 }
 
 /// When a run ends, and how often all of it is tried.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct Effort {
     /// Begins nothing more once something has failed; what has begun comes to its end.
     #[arg(long, conflicts_with_all = ["no_fail_fast", "max_fail"])]
@@ -331,7 +334,7 @@ pub(super) enum ListFormat {
     Json,
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct Shared {
     #[command(flatten)]
     pub(super) selection: Selection,
@@ -410,6 +413,19 @@ pub(super) struct ReportArgs {
     pub(super) forms: Forms,
 }
 
+#[derive(Args)]
+pub(super) struct DiffArgs {
+    /// The earlier report of `--json`.
+    #[arg(value_name = "OLD.json")]
+    pub(super) old: PathBuf,
+    /// The later one, of the same server or of another build.
+    #[arg(value_name = "NEW.json")]
+    pub(super) new: PathBuf,
+    /// Writes what is otherwise as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum Reporting {
     /// One report of all parts of a run.
@@ -419,7 +435,7 @@ pub(super) enum Reporting {
 }
 
 /// The forms in which a report is written down.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct Forms {
     /// Writes the report as JSON.
     #[arg(long, value_name = "FILE")]
@@ -430,6 +446,9 @@ pub(super) struct Forms {
     /// Writes the report as one HTML page that needs nothing from elsewhere.
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
+    /// Writes the findings as JSON that GitLab shows beside a change (Code Climate).
+    #[arg(long, value_name = "FILE")]
+    pub(super) code_quality: Option<PathBuf>,
 }
 
 /// The time that a server has to begin.

@@ -7,7 +7,8 @@ use super::output::{say, say_result, say_round, warn};
 use super::reports::{finish, try_places};
 use super::selected::list_checks;
 use super::selection::chosen_checks;
-use super::target::{is_named, settings, target};
+use super::several;
+use super::target::{is_named, settings, target, targets};
 use super::unlocked;
 use crate::checks;
 use crate::launch::{Project, Target, command_line};
@@ -51,33 +52,19 @@ fn tried(
     if shared.selection.list {
         return list(arguments, &layers.project, settings);
     }
-    let target = target(arguments.target.as_deref(), shared, &layers.project)?;
+    let mut targets = targets(&arguments.targets, shared, &layers.project)?;
+    if targets.len() > 1 {
+        return several::check(targets, &settings, arguments, layers);
+    }
+    let target = targets.remove(0);
     let last = LastRun::of(&layers.project);
     let settings = narrowed(settings, &last, shared, Some(&target))?;
     try_places(shared)?;
-    let unreadable = runner::unreadable_saved_cases(&settings);
-    for error in &unreadable {
-        warn(&format!("a saved case is left out: {}", error.chain()));
-    }
-    if unreadable.len() > 1 {
-        warn(&format!("{} saved cases are left out", unreadable.len()));
-    }
-    let on_result = |result: &CheckResult| {
-        say_result(result);
-        if arguments.verbose && result.scenarios > 0 {
-            say(&format!("    {}", result.effort()));
-        }
-    };
-    let ran = runner::in_rounds(&settings, &say_round, &on_result, |settings, on_result| {
-        runner::check(&target, settings, on_result)
-    });
-    if let Ok(report) = &ran {
-        last.keep_checks(&target, report);
-    }
+    let ran = drilled(&target, &settings, arguments, layers);
     let (report, code) = finish(ran, shared, &|_| Some(&target))?;
     if let Some(hint) = report
         .as_ref()
-        .and_then(|report| blind(&target, &settings, report))
+        .and_then(|report| hint(&target, &settings, report))
     {
         say(&hint);
     }
@@ -95,11 +82,41 @@ fn tried(
     Ok(code)
 }
 
+/// Drills one server, tells its results as they come, and keeps what has failed for a later run.
+pub(super) fn drilled(
+    target: &Target,
+    settings: &Settings,
+    arguments: &CheckArgs,
+    layers: &Layers,
+) -> Result<Report, Error> {
+    let unreadable = runner::unreadable_saved_cases(settings);
+    for error in &unreadable {
+        warn(&format!("a saved case is left out: {}", error.chain()));
+    }
+    if unreadable.len() > 1 {
+        warn(&format!("{} saved cases are left out", unreadable.len()));
+    }
+    let on_result = |result: &CheckResult| {
+        say_result(result);
+        if arguments.verbose && result.scenarios > 0 {
+            say(&format!("    {}", result.effort()));
+        }
+    };
+    let ran = runner::in_rounds(settings, &say_round, &on_result, |settings, on_result| {
+        runner::check(target, settings, on_result)
+    });
+    if let Ok(report) = &ran {
+        LastRun::of(&layers.project).keep_checks(target, report);
+    }
+    ran
+}
+
 /// Lists the checks that are chosen, of which no server has to be known.
 fn list(arguments: &CheckArgs, project: &Project, settings: Settings) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
-    let is_known = arguments.target.is_some() || is_named(shared);
-    let known = is_known.then(|| target(arguments.target.as_deref(), shared, project));
+    let name = arguments.targets.first().map(String::as_str);
+    let is_known = name.is_some() || is_named(shared);
+    let known = is_known.then(|| target(name, shared, project));
     let known = known.transpose()?;
     let settings = narrowed(settings, &LastRun::of(project), shared, known.as_ref())?;
     let unknown = || Target::command([""; 0], Profile::unknown());
@@ -109,7 +126,7 @@ fn list(arguments: &CheckArgs, project: &Project, settings: Settings) -> Result<
 }
 
 /// The same where only what has failed is tried, if that is wanted.
-fn narrowed(
+pub(super) fn narrowed(
     settings: Settings,
     last: &LastRun,
     shared: &Shared,
@@ -136,7 +153,7 @@ fn narrowed(
 }
 
 /// What a run has left out that knew nothing of what the server speaks, and how that comes to be known.
-fn blind(target: &Target, settings: &Settings, report: &Report) -> Option<String> {
+pub(super) fn hint(target: &Target, settings: &Settings, report: &Report) -> Option<String> {
     let is_whole = settings.only.is_empty() && settings.among.is_none() && !report.interrupted;
     if target.profile.has_dialogue() || target.elsewhere.is_some() || !is_whole {
         return None;

@@ -38,7 +38,7 @@ fn with_names(argument: Arg) -> Arg {
         "only" | "skip" | "violate" => argument.add(ArgValueCandidates::new(checks)),
         "check" if argument.is_positional() => argument.add(ArgValueCandidates::new(checks)),
         "name" => argument.add(ArgValueCandidates::new(servers)),
-        "target" => argument.add(ArgValueCompleter::new(|word: &OsStr| {
+        "targets" => argument.add(ArgValueCompleter::new(|word: &OsStr| {
             or_a_file(word, servers())
         })),
         "speaks" => argument.add(ArgValueCompleter::new(|word: &OsStr| {

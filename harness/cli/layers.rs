@@ -44,6 +44,7 @@ const PATHS: &[&str] = &[
     "json",
     "junit",
     "html",
+    "code-quality",
     "speaks",
 ];
 

@@ -2,7 +2,8 @@
 
 use super::arguments::{ColorArg, MessageFormat};
 use super::destination;
-use crate::foreign::{JSON, TERMINAL};
+use super::github;
+use crate::foreign::{JSON, LINE, TERMINAL, without_commands};
 use crate::model::error::Error;
 use crate::report::data::{CheckResult, Outcome};
 use anstream::ColorChoice;
@@ -56,12 +57,35 @@ pub(super) fn warn(text: &str) {
 
 /// Prints a line that is no result.
 pub(super) fn say_aside(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", TERMINAL.text(line));
+    let _ = writeln!(std::io::stderr(), "{}", harmless(line));
 }
 
 /// Prints a line; a reader that has gone away is no error.
 pub(super) fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{}", TERMINAL.text(line));
+    let _ = writeln!(std::io::stdout(), "{}", harmless(line));
+}
+
+/// Prints a command of a workflow, which is made to be one line of it.
+pub(super) fn say_command(command: &str) {
+    let _ = writeln!(std::io::stdout(), "{command}");
+}
+
+/// A text as it may be printed: for whoever looks at it, and for whoever reads commands out of it.
+fn harmless(text: &str) -> String {
+    let text = TERMINAL.text(text);
+    match github::is_there() {
+        true => without_commands(&text).into_owned(),
+        false => text.into_owned(),
+    }
+}
+
+/// Says which of several targets is told of from here on.
+pub(super) fn say_heading(target: &str, n: usize, all: usize) {
+    if n > 0 {
+        say("");
+    }
+    let place = format!(" ({} of {all})", n + 1);
+    say_in(Style::new().bold(), &LINE.text(target), &place);
 }
 
 /// Prints the line of a result, its first word in the colour of how it came out.
@@ -101,13 +125,13 @@ fn style(outcome: Outcome) -> Style {
 
 /// Prints a line that begins with a word in a style. Who is no terminal gets none of it.
 fn say_in(style: Style, word: &str, rest: &str) {
-    let (word, rest) = (TERMINAL.text(word), TERMINAL.text(rest));
+    let (word, rest) = (harmless(word), harmless(rest));
     let _ = writeln!(anstream::stdout(), "{style}{word}{style:#}{rest}");
 }
 
 /// The same beside what is printed.
 fn say_aside_in(style: Style, word: &str, rest: &str) {
-    let (word, rest) = (TERMINAL.text(word), TERMINAL.text(rest));
+    let (word, rest) = (harmless(word), harmless(rest));
     let _ = writeln!(anstream::stderr(), "{style}{word}{style:#}{rest}");
 }
 

@@ -53,6 +53,7 @@ const EXCEPTIONS: &[(Of, &str, Repeated)] = &[
     (Of::Both, "json", Repeated::Not),
     (Of::Both, "junit", Repeated::Not),
     (Of::Both, "html", Repeated::Not),
+    (Of::Both, "code_quality", Repeated::Not),
     (Of::Run, "artifacts", Repeated::Not),
     (Of::Both, "transcripts", Repeated::Not),
     (Of::Run, "message_format", Repeated::Not),
@@ -108,6 +109,8 @@ pub(super) fn invocation(matches: &ArgMatches, layers: &Layers) -> Invocation {
         match repeated(name, argument.get_id().as_str()) {
             Repeated::AsGiven if !was_given => {}
             Repeated::Not => {}
+            // Which of several it was is for those to say who drill them.
+            Repeated::AsGiven if id == "targets" && values(argument, matches).len() > 1 => {}
             Repeated::AsGiven if argument.is_last_set() => {
                 invocation.after.push("--".to_owned());
                 invocation.after.extend(words(argument, matches));
@@ -179,7 +182,7 @@ mod tests {
         (
             "check",
             &[
-                ("target", AsGiven),
+                ("targets", AsGiven),
                 ("only", Not),
                 ("skip", Not),
                 ("deep", AsGiven),
@@ -218,6 +221,7 @@ mod tests {
                 ("json", Not),
                 ("junit", Not),
                 ("html", Not),
+                ("code_quality", Not),
                 ("artifacts", AsGiven),
                 ("transcripts", Not),
                 ("command", AsGiven),
@@ -263,6 +267,7 @@ mod tests {
                 ("json", Not),
                 ("junit", Not),
                 ("html", Not),
+                ("code_quality", Not),
                 ("artifacts", Not),
                 ("transcripts", Not),
                 ("command", AsGiven),

@@ -2,11 +2,11 @@
 
 use super::arguments::{ReportArgs, Reporting};
 use super::destination::Destination;
-use super::output::say;
-use super::reports::{conclude, try_files};
+use super::output::{say, say_heading};
+use super::reports::{conclude, say_end_of_one, try_files};
 use crate::model::error::{Error, ExitCode};
 use crate::report::concluded::NoTests;
-use crate::report::written::Written;
+use crate::report::several::Document;
 use crate::runner;
 
 pub(super) fn report(arguments: &ReportArgs) -> Result<ExitCode, Error> {
@@ -26,7 +26,7 @@ fn html(arguments: &ReportArgs) -> Result<ExitCode, Error> {
         ));
     }
     for file in &arguments.files {
-        let report = Written::read(file)?;
+        let report = Document::read(file)?;
         let page = forms
             .html
             .clone()
@@ -40,12 +40,10 @@ fn html(arguments: &ReportArgs) -> Result<ExitCode, Error> {
 /// Tells what a run of all these parts would have told.
 fn merge(arguments: &ReportArgs) -> Result<ExitCode, Error> {
     try_files(&arguments.forms)?;
-    let parts = arguments.files.iter();
-    let parts = parts.map(|file| Ok((file.clone(), Written::read(file)?)));
+    let files = arguments.files.iter();
+    let parts = files.map(|file| Ok((file.clone(), Document::read(file)?)));
     let (whole, missing) = runner::merged(parts.collect::<Result<_, Error>>()?)?;
-    for line in whole.lines() {
-        say(&line);
-    }
+    say_lines(&whole);
     let code = conclude(&whole, &arguments.forms, NoTests::Fail);
     if missing.is_empty() {
         return Ok(code);
@@ -58,4 +56,17 @@ fn merge(arguments: &ReportArgs) -> Result<ExitCode, Error> {
         ExitCode::Passed => ExitCode::CouldNotRun,
         code => code,
     })
+}
+
+/// The lines of all results, and of several targets what is said of each besides.
+fn say_lines(document: &Document) {
+    for (n, report) in document.reports().iter().enumerate() {
+        if let Document::Several(several) = document {
+            say_heading(&report.target, n, several.targets.len());
+        }
+        report.lines().for_each(|line| say(&line));
+        if let Document::Several(_) = document {
+            say_end_of_one(report, NoTests::Fail);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::arguments::{Forms, Shared};
 use super::destination::Destination;
+use super::github;
 use super::named::name_in;
 use super::output::{complain, say, say_counts};
 use crate::drill::DrillFile;
@@ -10,6 +11,7 @@ use crate::launch::{Target, command_line};
 use crate::model::error::{Error, ExitCode};
 use crate::report::concluded::NoTests;
 use crate::report::data::{CheckResult, Report};
+use crate::report::several::{Document, Several};
 use crate::report::written::Written;
 use crate::runner;
 use std::path::Path;
@@ -45,14 +47,19 @@ fn all_but_the_last(tried: impl Iterator<Item = Result<(), Error>>) -> Result<()
 }
 
 /// What makes a report in one of its forms.
-type Form = fn(&Written) -> String;
+type Form = fn(&Document) -> String;
 
 /// The files that reports are to be written to, and what makes them.
 fn asked(forms: &Forms) -> impl Iterator<Item = (Destination<'_>, Form)> {
-    let all: [(_, _, Form); 3] = [
-        ("json", &forms.json, Written::to_json),
-        ("junit", &forms.junit, Written::to_junit),
-        ("html", &forms.html, Written::to_html),
+    let all: [(_, _, Form); 4] = [
+        ("json", &forms.json, Document::to_json),
+        ("junit", &forms.junit, Document::to_junit),
+        ("html", &forms.html, Document::to_html),
+        (
+            "code-quality",
+            &forms.code_quality,
+            Document::to_code_quality,
+        ),
     ];
     let asked = all.into_iter();
     asked.filter_map(|(option, path, form)| Some((Destination::of(option, path.as_ref()?), form)))
@@ -75,7 +82,19 @@ pub(super) fn finish<'a>(
         }
         ran => ran?,
     };
-    let code = conclude(&report.written(), &shared.forms, no_tests);
+    let document = Document::of(vec![report.written()]);
+    let code = conclude(&document, &shared.forms, no_tests);
+    github::annotate(&document);
+    let code = all_written(code, saved_of(&report, shared, server));
+    Ok((Some(report), code))
+}
+
+/// Writes the scenarios of a run's failures into the folder for them, and says what could not be saved of it besides.
+pub(super) fn saved_of<'a>(
+    report: &Report,
+    shared: &Shared,
+    server: &dyn Fn(&CheckResult) -> Option<&'a Target>,
+) -> Vec<Result<(), Error>> {
     let results = report.results.iter();
     let saved = results.map(|result| saved(result, server(result), shared));
     let unsaved = report.unsaved.iter().map(|reason| {
@@ -85,31 +104,75 @@ pub(super) fn finish<'a>(
             reason: reason.clone(),
         })
     });
-    let code = all_written(code, saved.chain(unsaved));
-    Ok((Some(report), code))
+    saved.chain(unsaved).collect()
 }
 
 /// Writes a report in the forms that were asked for, and the end of its text, and returns the exit code.
-pub(super) fn conclude(report: &Written, forms: &Forms, no_tests: NoTests) -> ExitCode {
-    let code = report.exit_code(no_tests);
-    let counts = report.summary.in_words();
-    for line in report.closing_text().trim_end().lines() {
-        match line.strip_prefix(&counts) {
-            Some(rest) => say_counts(&counts, rest, code == ExitCode::Passed),
-            None => say(line),
-        }
+pub(super) fn conclude(document: &Document, forms: &Forms, no_tests: NoTests) -> ExitCode {
+    match document {
+        Document::One(report) => say_end(report, no_tests),
+        Document::Several(several) => say_matrix(several, no_tests),
     }
-    let written = asked(forms).map(|(destination, form)| destination.write(&form(report)));
-    let code = all_written(code, written);
-    if let Some(too_little) = report.too_little().filter(|why| why.is_told(no_tests)) {
-        say(&too_little.to_string());
+    let code = document.exit_code(no_tests);
+    let code = all_written(code, write_all(document, forms));
+    github::summarise(document);
+    if let Document::One(report) = document {
+        say_too_little(report, no_tests);
     }
     code
 }
 
+/// The end of the text of a run.
+fn say_end(report: &Written, no_tests: NoTests) {
+    let has_passed = report.exit_code(no_tests) == ExitCode::Passed;
+    say_counting(
+        &report.closing_text(),
+        &report.summary.in_words(),
+        has_passed,
+    );
+}
+
+/// What several targets came to.
+fn say_matrix(several: &Several, no_tests: NoTests) {
+    let mut codes = several.targets.iter();
+    let has_passed = codes.all(|report| report.exit_code(no_tests) == ExitCode::Passed);
+    say_counting(&several.closing_text(), &several.counts(), has_passed);
+}
+
+/// Says a text, the counts in it in the colour of how it came out.
+fn say_counting(text: &str, counts: &str, has_passed: bool) {
+    for line in text.trim_end().lines() {
+        match line.strip_prefix(counts) {
+            Some(rest) => say_counts(counts, rest, has_passed),
+            None => say(line),
+        }
+    }
+}
+
+fn say_too_little(report: &Written, no_tests: NoTests) {
+    if let Some(too_little) = report.too_little().filter(|why| why.is_told(no_tests)) {
+        say(&too_little.to_string());
+    }
+}
+
+/// The end of the text of a run on one of several targets.
+pub(super) fn say_end_of_one(report: &Written, no_tests: NoTests) {
+    say_end(report, no_tests);
+    say_too_little(report, no_tests);
+}
+
+fn write_all(document: &Document, forms: &Forms) -> Vec<Result<(), Error>> {
+    let written = asked(forms).map(|(destination, form)| destination.write(&form(document)));
+    written.collect()
+}
+
 /// The exit code where not all could be written, of which each is said: what a run has found, and that the user has ended it,
 /// is no less true.
-fn all_written(code: ExitCode, written: impl Iterator<Item = Result<(), Error>>) -> ExitCode {
+pub(super) fn all_written(
+    code: ExitCode,
+    written: impl IntoIterator<Item = Result<(), Error>>,
+) -> ExitCode {
+    let written = written.into_iter();
     let missing = written.filter_map(Result::err).inspect(complain).count();
     match code {
         ExitCode::Passed if missing > 0 => ExitCode::CouldNotRun,

@@ -13,6 +13,52 @@ pub(super) fn target(
     shared: &Shared,
     project: &Project,
 ) -> Result<Target, Error> {
+    let target = named(name, shared, project)?;
+    refuse_misplaced(&[&target], shared)?;
+    Ok(target)
+}
+
+/// The targets that the command line names, each with a name of its own, and with the word that stands for it where there are several.
+pub(super) fn targets(
+    names: &[String],
+    shared: &Shared,
+    project: &Project,
+) -> Result<Vec<Target>, Error> {
+    if names.len() < 2 {
+        let name = names.first().map(String::as_str);
+        return Ok(vec![target(name, shared, project)?]);
+    }
+    if is_named(shared) {
+        return Err(Error::Usage(
+            "an --address and a COMMAND after `--` are one server; where there are several, each of them is a TARGET: \
+             write a target file for it (`sockdrill init` does), and name that"
+                .to_owned(),
+        ));
+    }
+    let mut targets: Vec<Target> = Vec::new();
+    for (n, word) in names.iter().enumerate() {
+        if names[..n].contains(word) {
+            return Err(Error::Usage(format!("the target {word} is named twice")));
+        }
+        targets.push(named(Some(word), shared, project)?);
+    }
+    distinguish(&mut targets, names);
+    refuse_misplaced(&targets.iter().collect::<Vec<_>>(), shared)?;
+    Ok(targets)
+}
+
+/// Calls those as they were called in the command line that have one name in common.
+fn distinguish(targets: &mut [Target], words: &[String]) {
+    let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
+    for (target, word) in targets.iter_mut().zip(words) {
+        if names.iter().filter(|name| **name == target.name).count() > 1 {
+            target.name.clone_from(word);
+        }
+    }
+}
+
+/// The target that the command line names, in whichever way.
+fn named(name: Option<&str>, shared: &Shared, project: &Project) -> Result<Target, Error> {
     let speaks = shared.speaks.as_deref();
     let speaks = speaks.map(|name| project.profile(name)).transpose()?;
     let command = Some(&shared.command).filter(|command| !command.is_empty());
@@ -36,7 +82,6 @@ pub(super) fn target(
         target.profile = speaks;
     }
     started_as_told(&mut target, shared);
-    refuse_misplaced(&[&target], shared)?;
     Ok(target)
 }
 

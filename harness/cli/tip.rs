@@ -77,10 +77,6 @@ mod tests {
                 "sockdrill check --strict nginx -p x",
                 "sockdrill check --strict -- nginx -p x",
             ),
-            (
-                "sockdrill check ./server 7000",
-                "sockdrill check -- ./server 7000",
-            ),
         ] {
             let told = told(line);
             assert!(told.contains(&format!("behind `--`: {meant}\n")), "{told}");

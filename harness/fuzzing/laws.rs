@@ -17,7 +17,8 @@ use crate::model::subject::{Place, Subject};
 use crate::model::template::{self, Template};
 use crate::model::unasked::Unasked;
 use crate::report::concluded::NoTests;
-use crate::report::written::Written;
+use crate::report::diff::Diff;
+use crate::report::several::Document;
 use crate::reproducer::Reproducer;
 use crate::runner::{SavedTrial, merged};
 use std::path::{Path, PathBuf};
@@ -258,26 +259,45 @@ fn is_a_program(scenarios: &[&Scenario], target: &Target) -> bool {
     true
 }
 
-/// A report is read back from what is written of it, and one that is merged from itself is itself; every form can be written.
+/// How much the summary of a step may have here.
+const MOST_SUMMARY: usize = 5_000;
+
+/// A report is read back from what is written of it, one that is merged from itself is itself, and beside another target's it is one of
+/// two; every form can be written.
 pub(super) fn report(bytes: &[u8]) -> bool {
-    let Ok(written) = Written::parse("r", text(bytes)) else {
+    let Ok(document) = Document::parse("r", text(bytes)) else {
         return false;
     };
-    let json = written.to_json();
-    let back = Written::parse("r", &json).expect("what is written is read");
+    let json = document.to_json();
+    let back = Document::parse("r", &json).expect("what is written is read");
     assert_eq!(back.to_json(), json);
-    let _ = (written.closing_text(), written.lines().count());
-    let page = written.to_html();
+    for report in document.reports() {
+        let _ = (report.closing_text(), report.lines().count());
+    }
+    let page = document.to_html();
     assert!(!page.contains('\0'), "a byte that no page may have");
     #[cfg(feature = "report")]
-    let _ = written.to_junit();
-    let _ = written.exit_code(NoTests::Fail);
-    let parts = [("a", written.clone()), ("b", written)];
+    let _ = document.to_junit();
+    let _ = document.exit_code(NoTests::Fail);
+    let _ = document.to_code_quality();
+    let summary = document.to_summary(MOST_SUMMARY);
+    assert!(summary.len() <= MOST_SUMMARY, "{}", summary.len());
+    let commands = document.to_workflow_commands(&|file| Some(file.to_owned()));
+    let are_commands = |line: &str| line.starts_with("::error ") || line.starts_with("::warning ");
+    assert!(commands.lines().all(are_commands), "{commands}");
+    let same = Diff::of(document.reports(), document.reports());
+    let _ = (same.text(), same.to_json());
+    let are_several = document.reports().len() > 1;
+    let parts = [("a", document.clone()), ("b", document)];
     let parts = parts
         .map(|(file, part)| (PathBuf::from(file), part))
         .to_vec();
-    let (whole, _) = merged(parts).expect("both are of one run");
-    let again = Written::parse("r", &whole.to_json()).expect("what is merged is read");
+    let Ok((whole, _)) = merged(parts) else {
+        // Somebody else's may name a target twice, with another seed each.
+        assert!(are_several, "both are of one run");
+        return true;
+    };
+    let again = Document::parse("r", &whole.to_json()).expect("what is merged is read");
     assert_eq!(again.to_json(), whole.to_json());
     true
 }

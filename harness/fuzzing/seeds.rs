@@ -144,5 +144,7 @@ pub(super) fn reports() -> Vec<Vec<u8>> {
     let whole = ids.fold(whole.to_owned(), |text, (name, check)| {
         text.replace(name, check.id)
     });
-    written(&[&whole])
+    let other = whole.replace("\"target\":\"echo\"", "\"target\":\"other\"");
+    let several = format!("{{\"format\":1,\"targets\":[{whole},{other}]}}");
+    written(&[&whole, &several])
 }

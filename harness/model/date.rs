@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A day of the calendar, in UTC where it is today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,17 @@ impl Date {
     pub(crate) fn today() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self::after_epoch(since.map_or(0, |since| since.as_secs() / 86_400))
+    }
+
+    /// How many days it is after the first one of 1970.
+    fn since_epoch(self) -> Option<u64> {
+        let [month, day] = [self.month, self.day].map(u64::from);
+        // Counted as below.
+        let year = u64::from(self.year).checked_sub(u64::from(month <= 2))?;
+        let month = if month > 2 { month - 3 } else { month + 9 };
+        let leap_days = year / 4 - year / 100 + year / 400;
+        let days = 365 * year + leap_days + (153 * month + 2) / 5 + day - 1;
+        days.checked_sub(719_468)
     }
 
     /// The day so many days after the first one of 1970.
@@ -50,6 +61,28 @@ pub(crate) fn utc(at: SystemTime) -> String {
         "{date}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
         since.subsec_millis()
     )
+}
+
+/// The moment that such a text means.
+pub(crate) fn from_utc(text: &str) -> Option<SystemTime> {
+    let toml::value::Datetime {
+        date: Some(date),
+        time: Some(time),
+        offset: Some(toml::value::Offset::Z),
+    } = text.parse().ok()?
+    else {
+        return None;
+    };
+    let day = Date {
+        year: date.year,
+        month: date.month,
+        day: date.day,
+    };
+    let [hour, minute] = [time.hour, time.minute].map(u64::from);
+    let second = u64::from(time.second.unwrap_or_default());
+    let seconds = (day.since_epoch()? * 24 + hour) * 3_600 + minute * 60 + second;
+    let since = Duration::new(seconds, time.nanosecond.unwrap_or_default());
+    UNIX_EPOCH.checked_add(since)
 }
 
 impl FromStr for Date {
@@ -95,7 +128,7 @@ mod tests {
 
     #[test]
     fn moment_is_written_as_rfc_3339_writes_it() {
-        let at = |milliseconds| UNIX_EPOCH + std::time::Duration::from_millis(milliseconds);
+        let at = |milliseconds| UNIX_EPOCH + Duration::from_millis(milliseconds);
         assert_eq!(utc(at(0)), "1970-01-01T00:00:00.000Z");
         assert_eq!(utc(at(951_782_399_007)), "2000-02-28T23:59:59.007Z");
         assert_eq!(utc(at(1_798_765_445_999)), "2027-01-01T01:04:05.999Z");
@@ -113,8 +146,23 @@ mod tests {
             (47_541, "2100-03-01"),
         ] {
             assert_eq!(Date::after_epoch(days).to_string(), date);
+            assert_eq!(Date::after_epoch(days).since_epoch(), Some(days));
         }
         assert!(Date::today() > "2026-01-01".parse().unwrap());
+    }
+
+    #[test]
+    fn moment_is_read_as_it_is_written() {
+        let text = "2026-11-30T13:05:55.123Z";
+        assert_eq!(from_utc(text).map(utc).as_deref(), Some(text));
+        for text in [
+            "2026-11-30",
+            "2026-11-30T13:05:55",
+            "1969-12-31T00:00:00Z",
+            "0000-01-01T00:00:00Z",
+        ] {
+            assert_eq!(from_utc(text), None, "{text}");
+        }
     }
 
     #[test]

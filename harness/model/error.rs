@@ -259,6 +259,22 @@ pub enum ExitCode {
     Interrupted = 130,
 }
 
+impl ExitCode {
+    /// What several runs come to: that the user has ended one, a failure, and then whatever kept one from telling more.
+    pub(crate) fn gravest(codes: impl Iterator<Item = Self>) -> Self {
+        let order = [
+            Self::Interrupted,
+            Self::Failed,
+            Self::Usage,
+            Self::CouldNotRun,
+            Self::NothingSelected,
+        ];
+        let codes: Vec<Self> = codes.collect();
+        let gravest = order.into_iter().find(|code| codes.contains(code));
+        gravest.unwrap_or(Self::Passed)
+    }
+}
+
 /// `unwrap` and `expect` show it to people: in words, with what is behind it.
 impl std::fmt::Debug for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

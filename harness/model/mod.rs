@@ -28,6 +28,7 @@ pub(crate) mod scenario;
 pub(crate) mod server_action;
 pub(crate) mod spelling;
 pub(crate) mod spent;
+pub(crate) mod stable_hash;
 pub(crate) mod stream;
 pub(crate) mod subject;
 pub(crate) mod template;

@@ -1,5 +1,6 @@
 //! A part of what is selected, for a run that is spread over machines.
 
+use super::stable_hash::fnv_1a;
 use std::fmt;
 use std::str::FromStr;
 
@@ -47,7 +48,7 @@ impl Partition {
         for (place, n) in sorted.into_iter().enumerate() {
             let part = match self.by {
                 By::Slice => place % self.of,
-                By::Hash => (fnv_1a(names[n]) % self.of as u64) as usize,
+                By::Hash => (fnv_1a(names[n].bytes()) % self.of as u64) as usize,
             };
             takes[n] = part + 1 == self.part;
         }
@@ -67,12 +68,6 @@ impl Partition {
         let taken = items.filter_map(|(item, takes)| takes.then_some(item));
         taken.collect()
     }
-}
-
-/// The same in every release and on every machine (FNV-1a).
-fn fnv_1a(text: &str) -> u64 {
-    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, fold)
 }
 
 impl FromStr for Partition {
@@ -139,7 +134,7 @@ mod tests {
         let alone = |name: &&&str| second.takes(&[name]) == [true];
         let alone: Vec<&str> = NAMES.iter().filter(alone).copied().collect();
         assert_eq!(part("hash:2/2"), alone);
-        assert_eq!(fnv_1a("a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(fnv_1a(*b"a"), 0xaf63_dc4c_8601_ec8c);
     }
 
     #[test]

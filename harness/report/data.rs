@@ -213,6 +213,17 @@ impl Outcome {
             Self::Skip => "skip",
         }
     }
+
+    /// How much it counts as a failure; what is none counts for nothing.
+    pub(crate) fn weight(self) -> usize {
+        match self {
+            Self::Fail => 4,
+            Self::Flaky => 3,
+            Self::Warn => 2,
+            Self::Known => 1,
+            Self::Pass | Self::Inconclusive | Self::Skip => 0,
+        }
+    }
 }
 
 impl CheckResult {

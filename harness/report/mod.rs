@@ -1,8 +1,13 @@
 //! What came out of a run, and how it is written down.
 
+#[cfg(feature = "report")]
+mod annotations;
+mod code_quality;
 mod compared;
 pub(crate) mod concluded;
 pub(crate) mod data;
+pub(crate) mod diff;
+mod diff_text;
 mod fact;
 mod findings;
 pub(crate) mod host;
@@ -10,10 +15,15 @@ pub(crate) mod host;
 mod html;
 #[cfg(feature = "report")]
 mod junit;
+mod matrix;
+#[cfg(feature = "report")]
+mod matrix_page;
+mod observed_change;
 #[cfg(feature = "report")]
 mod picture;
 pub(crate) mod place;
 pub(crate) mod sentence;
+pub(crate) mod several;
 mod step;
 mod text;
 pub(crate) mod timings;

@@ -16,17 +16,15 @@ use crate::model::check::Check;
 use crate::model::date::utc;
 use crate::model::error::{Error, ExitCode};
 use crate::model::invariant::Invariant;
-use crate::model::text_file::Kind;
 use crate::transcript::difference::Difference;
 use crate::transcript::event::EventLine;
 use crate::transcript::trace::{Trace, TracedEvent};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// The version of the format.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// The name of the schema that describes it: docs/report.schema.json has it as its `$id`.
 const SCHEMA: &str = "urn:sockdrill:report:1";
@@ -278,38 +276,34 @@ impl WrittenCheck {
     }
 }
 
-impl Written {
-    /// Reads a report of `--json`.
-    ///
-    /// # Errors
-    /// The file cannot be read, or is no report, or one of another format.
-    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        let text = Kind::REPORT.read(path)?;
-        Self::parse(&path.display().to_string(), &text)
+/// Says that a file is no report.
+pub(super) fn is_no_report(name: &str, error: &serde_json::Error) -> Error {
+    Error::Malformed {
+        file: name.to_owned(),
+        message: format!("this is no report of --json: {error}"),
     }
+}
 
-    /// Reads the text of such a report; `name` is what messages call it.
+impl Written {
+    /// The report that a value of JSON is.
     ///
     /// # Errors
-    /// As [`Written::read`].
-    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Error> {
-        let malformed = |message: String| Error::Malformed {
-            file: name.to_owned(),
-            message,
-        };
-        let value: serde_json::Value = serde_json::from_str(text)
-            .map_err(|error| malformed(format!("this is no report of --json: {error}")))?;
+    /// It is none, or one of another format.
+    pub(super) fn of_value(name: &str, value: serde_json::Value) -> Result<Self, Error> {
         let format = &value["format"];
         if format
             .as_u64()
             .is_some_and(|format| format != u64::from(FORMAT))
         {
-            let message =
-                format!("this report has format {format}, and format {FORMAT} is understood");
-            return Err(malformed(message));
+            return Err(Error::Malformed {
+                file: name.to_owned(),
+                message: format!(
+                    "this report has format {format}, and format {FORMAT} is understood"
+                ),
+            });
         }
-        let written: Self = serde_json::from_value(value)
-            .map_err(|error| malformed(format!("this is no report of --json: {error}")))?;
+        let written: Self =
+            serde_json::from_value(value).map_err(|error| is_no_report(name, &error))?;
         Ok(written.summed_up())
     }
 
@@ -378,6 +372,15 @@ impl Written {
         let findings = grouped(&told).into_iter();
         let checks = |group: Vec<usize>| group.into_iter().map(|n| &self.checks[n]).collect();
         findings.map(checks).collect()
+    }
+
+    /// The same with what fails for no cause: what is listed as known, and passes.
+    pub(super) fn failing(&self) -> Vec<Vec<&WrittenCheck>> {
+        let mut failing = self.findings();
+        let alone = self.checks.iter();
+        let alone = alone.filter(|check| check.cause.is_none() && check.verdict.weight() > 0);
+        failing.extend(alone.map(|check| vec![check]));
+        failing
     }
 
     pub(crate) fn exit_code(&self, no_tests: NoTests) -> ExitCode {

@@ -18,9 +18,9 @@ use super::settings::Settings;
 use super::simplest::{Row, under_the_simplest};
 use super::work::{self, What, Work};
 use crate::checks;
-use crate::judge::{Cause, Verdict};
+use crate::judge::{Cause, Doubt, Verdict};
 use crate::launch::Target;
-use crate::launch::lab::Lab;
+use crate::launch::lab::{Isolation, Lab};
 use crate::model::check::Check;
 use crate::model::error::Error;
 use crate::model::spent::Spent;
@@ -28,6 +28,7 @@ use crate::model::subject::Subject;
 use crate::report::data::{CheckResult, Outcome, Report};
 use crate::session::Turn;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Checks a server against every check of the catalogue that applies to it and that the settings choose.
 ///
@@ -169,6 +170,40 @@ fn untried(
         results: results.collect(),
         observations: BTreeMap::new(),
     })
+}
+
+/// The report of a target whose server could not be started, beside those of others.
+pub(crate) fn not_started(target: &Target, settings: &Settings, error: &Error) -> Report {
+    let lab = Lab::of(target, settings.isolation).ok();
+    let isolation = lab.as_ref().map_or(Isolation::Host.word(), Lab::isolation);
+    let reason = error.chain();
+    let verdict = Verdict::Inconclusive(Doubt::CouldNotRun { reason });
+    Report {
+        target: target.name.clone(),
+        isolation: isolation.to_owned(),
+        why_host: lab
+            .as_ref()
+            .and_then(|lab| lab.why_host().map(str::to_owned)),
+        why_writes_to_host: None,
+        elsewhere: target.address_elsewhere(),
+        seed: settings.seed,
+        started: Begun::now().started(),
+        duration: Duration::ZERO,
+        serves_nobody: false,
+        interrupted: settings.interrupt.is_raised(),
+        unsaved: settings.unsaved.take(),
+        flaky_fails: settings.flaky_fails,
+        budget: settings.budget,
+        partition: settings.partition,
+        timings: None,
+        results: vec![CheckResult::of(
+            "start",
+            "start",
+            "The server can be started.",
+            verdict,
+        )],
+        observations: BTreeMap::new(),
+    }
 }
 
 /// Performs all that is to be done, several at a time. Where there may not be time for all, what tells the most begins first.

@@ -20,6 +20,7 @@ use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 #[cfg(feature = "property")]
 use crate::model::spent::SpentOn;
+use crate::model::stable_hash::fnv_1a;
 use crate::model::subject::Subject;
 #[cfg(feature = "property")]
 use crate::property;
@@ -213,12 +214,8 @@ pub(crate) fn artifact_name(result: &CheckResult) -> String {
         // What clients have tried is said of drawn scenarios alone.
         Some(scenario) if result.tried.is_some() => {
             let steps = scenario.lines().skip(1);
-            // FNV-1a: the same case has the same name in every run and on every machine.
-            let hash = steps
-                .flat_map(str::bytes)
-                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-                });
+            // The same case has the same name in every run and on every machine.
+            let hash = fnv_1a(steps.flat_map(str::bytes));
             format!("{stem}-{:08x}.drill", hash >> 32)
         }
         _ => format!("{stem}.drill"),

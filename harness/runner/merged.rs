@@ -4,19 +4,51 @@ use super::findings::Findings;
 use super::run_end::RunEnd;
 use super::simplest::{Row, under_the_simplest};
 use crate::checks;
+use crate::model::date::{from_utc, utc};
 use crate::model::error::Error;
 use crate::model::partition::Partition;
 use crate::report::data::Outcome;
+use crate::report::several::Document;
 use crate::report::written::{Written, WrittenCheck};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The report of a run of which these are the parts, each with the file that it was read from, and the parts that are not
-/// among them.
+/// among them. Reports of several targets are put beside each other.
 ///
 /// # Errors
 /// There is none, or they are of different runs.
-pub(crate) fn merged(parts: Vec<(PathBuf, Written)>) -> Result<(Written, Vec<String>), Error> {
+pub(crate) fn merged(files: Vec<(PathBuf, Document)>) -> Result<(Document, Vec<String>), Error> {
+    let mut targets: Vec<Vec<(PathBuf, Written)>> = Vec::new();
+    for (file, document) in files {
+        for part in document.into_reports() {
+            let mut known = targets.iter_mut();
+            let known = known.find(|parts| parts[0].1.target == part.target);
+            match known {
+                Some(parts) => parts.push((file.clone(), part)),
+                None => targets.push(vec![(file.clone(), part)]),
+            }
+        }
+    }
+    let are_several = targets.len() > 1;
+    let (mut wholes, mut missing) = (Vec::new(), Vec::new());
+    for parts in targets {
+        let (whole, absent) = of_one_target(parts)?;
+        let named = |part| match are_several {
+            true => format!("{part} of {}", whole.target),
+            false => part,
+        };
+        missing.extend(absent.into_iter().map(named));
+        wholes.push(whole);
+    }
+    match wholes.is_empty() {
+        true => Err(Error::Usage("there is no report to merge".to_owned())),
+        false => Ok((Document::of(wholes), missing)),
+    }
+}
+
+/// The same of the parts that are of one target.
+fn of_one_target(parts: Vec<(PathBuf, Written)>) -> Result<(Written, Vec<String>), Error> {
     let missing = missing(&parts);
     let mut parts = parts.into_iter();
     let Some((first, mut whole)) = parts.next() else {
@@ -45,17 +77,32 @@ fn refuse_another_run(
             file.display()
         )))
     };
-    if whole.target != part.target {
-        return differs("server", &whole.target, &part.target);
-    }
     if whole.seed != part.seed {
         return differs("seed", &whole.seed.to_string(), &part.seed.to_string());
     }
     Ok(())
 }
 
+/// Has all times of both count from the beginning of the one that began first.
+fn since_the_first(whole: &mut Written, part: &mut Written) {
+    let begun = |report: &Written| from_utc(report.started.as_ref()?);
+    let Some((one, other)) = begun(whole).zip(begun(part)) else {
+        return;
+    };
+    let first = one.min(other);
+    for (report, begun) in [(&mut *whole, one), (part, other)] {
+        let later = begun.duration_since(first).unwrap_or_default();
+        let later = u64::try_from(later.as_millis()).unwrap_or(u64::MAX);
+        let times = report.checks.iter_mut();
+        let times = times.filter_map(|check| check.started_ms.as_mut());
+        times.for_each(|time| *time = time.saturating_add(later));
+    }
+    whole.started = Some(utc(first));
+}
+
 /// Adds a part that ran beside the others.
-fn add(whole: &mut Written, part: Written) {
+fn add(whole: &mut Written, mut part: Written) {
+    since_the_first(whole, &mut part);
     whole.duration_ms = whole.duration_ms.max(part.duration_ms);
     whole.budget_ms = whole.budget_ms.max(part.budget_ms);
     whole.serves_nobody |= part.serves_nobody;

@@ -40,6 +40,7 @@ mod worth;
 
 pub(crate) use cases::{CaseRun, Given, cases_of, run_case, run_cases, with_all_mistakes};
 pub use check::check;
+pub(crate) use check::not_started;
 pub(crate) use drawn::{artifact_name, unreadable_saved_cases};
 pub use interrupt::Interrupt;
 pub(crate) use merged::merged;

@@ -351,6 +351,7 @@ fn server_that_people_run_is_learned(
     " check -- ./server --port {port}"
 )]
 #[case::program(&["check", "sh"], "it is a program, and a server's command stands behind `--`: -- sh")]
+#[case::program_with_arguments(&["check", "sh", "7000"], "it is a program, and a server's command stands behind `--`: -- sh")]
 #[case::folder(&["check", "--", "./nowhere"], "it was looked for from /")]
 #[case::name_in_braces(&["check", "--", "sh", "-c", "x {Port}"], "did you mean {port}?")]
 fn slip_at_the_start_is_told_with_what_was_meant(#[case] words: &[&str], #[case] told: &str) {

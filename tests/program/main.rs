@@ -26,6 +26,8 @@ mod conclusions;
 mod coverage;
 /// Who is answered while everybody else stays.
 mod crowds;
+/// What got better and worse from one report to another.
+mod diff;
 /// Cases of properties, many at once.
 mod drawn;
 /// A server that somebody else has started.
@@ -38,12 +40,16 @@ mod files;
 mod floods;
 /// What is foreign does nothing where it is written.
 mod foreign;
+/// What GitHub and GitLab show of a run.
+mod forges;
 /// What a server leaves behind, told from what it will use again or give back.
 mod growth;
 /// Known failures, selections, strictness and the least number of passes: what makes a run pass or fail.
 mod guards;
 /// Tests in Rust have a server and its clients in their hands.
 mod handles;
+/// JUnit files, as their readers have them.
+mod junit;
 /// Where servers run, and what is read from the kernel there.
 mod lab;
 /// The language of scenario files, where a server breaks what they say.
@@ -57,6 +63,8 @@ mod leftovers;
 /// What is too long for a server, as it promises or has chosen.
 mod longest;
 mod look;
+/// Several targets, one after the other and side by side.
+mod matrix;
 /// What a host refuses, and what servers side by side would share, is not held against them.
 mod ours;
 /// How much may wait for a client that does not read, as the server promises or has chosen.

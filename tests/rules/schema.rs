@@ -40,12 +40,17 @@ fn mistakes(schema: &Value, root: &Value, value: &Value, place: &str) -> Vec<Str
                 }
             }
             "$ref" => {
-                let name = wanted
-                    .as_str()
-                    .unwrap()
-                    .strip_prefix("#/$defs/")
-                    .expect("a local reference");
-                deeper.extend(mistakes(&root["$defs"][name], root, value, place));
+                let wanted = wanted.as_str().unwrap();
+                match wanted.strip_prefix("#/$defs/") {
+                    Some(name) => {
+                        deeper.extend(mistakes(&root["$defs"][name], root, value, place));
+                    }
+                    None => {
+                        let name = wanted.split(':').nth(2).expect("a name of ours");
+                        let other = read(format!("docs/{name}.schema.json"));
+                        deeper.extend(mistakes(&other, &other, value, place));
+                    }
+                }
             }
             "items" => {
                 for (n, item) in value.as_array().into_iter().flatten().enumerate() {
@@ -225,6 +230,31 @@ fn report_of_scenario_files_is_as_its_schema_says() {
     let run = sockdrill(&["run", "fixtures/scenarios/reset/mid-request.drill"]);
     let run = run.reporting().run().code(0);
     demand_validity(&read("docs/report.schema.json"), &run.report);
+}
+
+#[test]
+fn report_of_several_targets_and_what_is_otherwise_in_it_are_as_their_schemas_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let only = ["--only", "polite/exchange", "--only", "reset/mid-request"];
+    let run = sockdrill(&["check", "echo", "udp-echo"]).args(only);
+    let several = run.reporting().run().code(0).report;
+    demand_validity(&read("docs/matrix.schema.json"), &several);
+    std::fs::write(&file, several.to_string()).unwrap();
+    let mut other = several;
+    let checks = other["targets"][0]["checks"].as_array_mut().unwrap();
+    checks[0]["verdict"] = "fail".into();
+    checks.truncate(1);
+    other["targets"][0]["observations"]["backlog"] = "5".into();
+    let later = folder.path().join("later.json");
+    std::fs::write(&later, other.to_string()).unwrap();
+    for (old, new) in [(&file, &later), (&later, &file)] {
+        let diff = sockdrill(&["diff"]).arg(old).arg(new).reporting().run();
+        demand_validity(&read("docs/diff.schema.json"), &diff.report);
+        let told = &diff.report["targets"][0];
+        let is_told = |what: &str| !told[what].as_array().unwrap().is_empty();
+        assert!(is_told("worse") && is_told("lost") || is_told("better") && is_told("gained"));
+    }
 }
 
 #[test]
