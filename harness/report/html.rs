@@ -2,6 +2,7 @@
 
 use super::data::Outcome;
 use super::picture::{Drawing, Plot, shortened};
+use super::several::{Document, Several};
 use super::written::{Written, WrittenCheck};
 use crate::foreign::TERMINAL;
 use crate::model::literal::Measured;
@@ -29,18 +30,30 @@ impl Written {
     /// The report as an HTML page: verdicts, and of each failure a picture of what happened, what the kernel knew meanwhile, how it is
     /// repeated and how it is mended.
     pub(crate) fn to_html(&self) -> String {
-        page(&[self], &self.target)
+        page(std::slice::from_ref(self), &self.target, None)
     }
 }
 
-/// A page of several runs, one after the other.
-pub(super) fn page(reports: &[&Written], title: &str) -> String {
-    let harmless: Vec<Written> = reports.iter().map(|report| harmless(report)).collect();
+impl Document {
+    /// The page of a report; of several targets it has the matrix.
+    pub(crate) fn to_html(&self) -> String {
+        match self {
+            Self::One(report) => report.to_html(),
+            Self::Several(several) => {
+                let title = several.matrix.targets.join(", ");
+                page(&several.targets, &title, Some(MatrixView::of(several)))
+            }
+        }
+    }
+}
+
+/// A page of runs, one after the other, below what they come to side by side.
+fn page(reports: &[Written], title: &str, matrix: Option<MatrixView>) -> String {
+    let harmless: Vec<Written> = reports.iter().map(harmless).collect();
     let runs = harmless.iter().enumerate().map(|(n, written)| {
-        let prefix = if harmless.len() > 1 {
-            format!("{n}.")
-        } else {
-            String::new()
+        let prefix = match harmless.len() {
+            1 => String::new(),
+            _ => prefix(n),
         };
         RunView::of(written, prefix)
     });
@@ -50,7 +63,7 @@ pub(super) fn page(reports: &[&Written], title: &str) -> String {
         script_hash: hash(SCRIPT),
         style: STYLE,
         script: SCRIPT,
-        matrix: String::new(),
+        matrix,
         runs: runs.collect(),
         foot: foot(&harmless),
     };
@@ -102,9 +115,61 @@ struct Page<'a> {
     script_hash: String,
     style: &'static str,
     script: &'static str,
-    matrix: String,
+    matrix: Option<MatrixView>,
     runs: Vec<RunView<'a>>,
     foot: String,
+}
+
+/// What several targets came to, side by side.
+struct MatrixView {
+    counts: String,
+    columns: Vec<String>,
+    rows: Vec<MatrixRow>,
+    agreed: Vec<String>,
+}
+
+struct MatrixRow {
+    id: String,
+    cells: Vec<Cell>,
+}
+
+struct Cell {
+    word: &'static str,
+    anchor: String,
+}
+
+impl MatrixView {
+    fn of(several: &Several) -> Self {
+        let text = |text: &str| TERMINAL.text(&shortened(text, 200)).into_owned();
+        let rows = several.matrix.rows.iter().map(|row| MatrixRow {
+            id: text(&row.id),
+            cells: row
+                .verdicts
+                .iter()
+                .enumerate()
+                .map(|(n, verdict)| Cell {
+                    word: verdict.map_or("", Outcome::word),
+                    anchor: text(&anchor(&prefix(n), &row.id)),
+                })
+                .collect(),
+        });
+        Self {
+            counts: text(&several.counts()),
+            columns: several
+                .matrix
+                .targets
+                .iter()
+                .map(|name| text(name))
+                .collect(),
+            rows: rows.collect(),
+            agreed: several.matrix.agreements(),
+        }
+    }
+}
+
+/// What the addresses of one of several runs begin with.
+fn prefix(n: usize) -> String {
+    format!("{n}.")
 }
 
 /// One run.

@@ -83,10 +83,18 @@ impl Matrix {
         for line in self.folded(&folded) {
             let _ = writeln!(text, "{line}");
         }
-        for (word, ids) in &self.agreed {
-            let _ = writeln!(text, "{}", agreement(word, ids.len()));
+        for line in self.agreements() {
+            let _ = writeln!(text, "{line}");
         }
         text
+    }
+
+    /// What all targets agree on, a line for each verdict.
+    pub(super) fn agreements(&self) -> Vec<String> {
+        let agreed = self.agreed.iter();
+        agreed
+            .map(|(word, ids)| agreement(word, ids.len()))
+            .collect()
     }
 
     /// Whether a row is one of the table: those are folded that differ in where a check applies, and in the same way as many others.
