@@ -5,6 +5,7 @@ mod counters;
 mod destroyed;
 mod diag;
 mod ends;
+mod figures;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod proc_file;
@@ -17,6 +18,7 @@ pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS, datagrams_read};
 pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
 pub(crate) use diag::{Diag, FileId, Row, State, Table};
 pub(crate) use ends::{ProcessEnds, Subscription};
+pub(crate) use figures::{Figures, Spacing};
 pub(crate) use process::{Descriptors, FileKind, Memory, Process, holder, tree, tree_of};
 pub(crate) use rest::{
     Activity, BUSY_FROM, Idleness, OutputPipe, RestDetector, occupations, percent, shows_waits,

@@ -1,12 +1,13 @@
 //! The report as one HTML page that needs nothing from elsewhere: it is made of the report as it is written down.
 
 use super::data::Outcome;
-use super::picture::{Drawing, Plot, shortened};
+use super::picture::drawing::{Drawing, shortened};
+use super::picture::growth::Plot;
 use super::several::{Document, Several};
 use super::written::{Written, WrittenCheck};
 use crate::foreign::TERMINAL;
 use crate::model::literal::Measured;
-use crate::transcript::trace::{Trace, TracedCrowd};
+use crate::report::trace::{Trace, TracedCrowd};
 use askama::Template;
 use data_encoding::BASE64;
 use ring::digest::{SHA256, digest};
@@ -572,7 +573,7 @@ fn slowest(written: &Written, anchor: &dyn Fn(&WrittenCheck) -> String) -> Vec<S
 /// What the templates do with values.
 #[expect(unreachable_pub, reason = "what the macro makes of them")]
 mod filters {
-    use super::super::picture::shortened;
+    use super::shortened;
     use askama::{Result, Values};
 
     /// A place in a picture.

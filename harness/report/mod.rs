@@ -27,4 +27,5 @@ pub(crate) mod several;
 mod step;
 mod text;
 pub(crate) mod timings;
+pub(crate) mod trace;
 pub(crate) mod written;

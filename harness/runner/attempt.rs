@@ -9,9 +9,9 @@ use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
 use crate::model::trial::Trial;
+use crate::report::trace::Trace;
 use crate::session::Session;
 use crate::transcript::event::{EventLine, Transcript};
-use crate::transcript::trace::Trace;
 
 /// How often something that failed, or that proved nothing, is tried on servers of its own.
 pub(super) const TRIES: usize = 3;

@@ -1,10 +1,10 @@
 //! What the kernel holds for the server while a trial goes on, noted for who looks at its course.
 
 use super::observer::Observer;
+use crate::kernel::Figures;
 use crate::kernel::{Activity, Process, Row, State};
 use crate::launch::Server;
 use crate::sys::own_use::thread_time;
-use crate::transcript::figures::Figures;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ use super::ends::Ends;
 use super::guests::Guests;
 use super::quiescence::Poll;
 use super::turn::Turn;
+use crate::kernel::Spacing;
 use crate::kernel::tree_of;
 use crate::kernel::{
     Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table, Watched,
@@ -23,7 +24,6 @@ use crate::session::recorder::Recorder;
 use crate::session::sources::Sources;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Exit, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
-use crate::transcript::figures::Spacing;
 use rustix::process::{Pid, getsid};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};

@@ -1,6 +1,7 @@
 //! Where events are written down as they happen, on one clock, with what follows from them so far.
 
 use super::arrivals::Arrivals;
+use crate::kernel::Figures;
 use crate::model::data::Data;
 use crate::model::passage::{Cut, Passage};
 use crate::model::phase::Phase;
@@ -9,7 +10,6 @@ use crate::model::unasked::Unasked;
 use crate::transcript::client_state::ClientStates;
 use crate::transcript::event::{ClientEvent, ClientId, Event, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
-use crate::transcript::figures::Figures;
 use crate::transcript::server_state::{BackendStates, ServerState};
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, HashMap};

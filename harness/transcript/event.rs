@@ -3,7 +3,7 @@
 //! A [`Transcript`] holds everything that the judge needs. It can be saved and judged again.
 
 use super::asked::Asked;
-use super::figures::Figures;
+use crate::kernel::Figures;
 use crate::kernel::{FileKind, RECEIVE_BUFFER_ERRORS, Toil};
 use crate::model::alarm::Alarm;
 use crate::model::expectation::End;
@@ -832,7 +832,7 @@ impl Transcript {
     }
 
     /// The facts that a person is told, each with its line.
-    pub(super) fn told(&self, scenario: &Scenario) -> Vec<Told<'_>> {
+    pub(crate) fn told(&self, scenario: &Scenario) -> Vec<Told<'_>> {
         let mut phase = Phase::Before;
         let mut all = Vec::new();
         let mut chosen = BTreeSet::new();
@@ -904,11 +904,11 @@ impl Transcript {
 }
 
 /// A fact that a person is told.
-pub(super) struct Told<'a> {
-    pub(super) event: &'a Event,
-    pub(super) line: EventLine,
+pub(crate) struct Told<'a> {
+    pub(crate) event: &'a Event,
+    pub(crate) line: EventLine,
     /// What was read in several reads that follow each other.
-    pub(super) joined: Option<Stream>,
+    pub(crate) joined: Option<Stream>,
 }
 
 /// An event as it is shown, perhaps with reads that go on with it.

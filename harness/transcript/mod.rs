@@ -5,8 +5,6 @@ pub(crate) mod client_state;
 pub(crate) mod difference;
 pub(crate) mod event;
 pub(crate) mod fault;
-pub(crate) mod figures;
 pub(crate) mod instead;
 pub(crate) mod server_state;
 pub(crate) mod story;
-pub(crate) mod trace;

@@ -5,7 +5,7 @@ use super::lanes::{Lane, Of, lanes, name_of};
 use super::strips::{Strip, strips};
 use crate::model::literal::Measured;
 use crate::model::phase::Phase;
-use crate::transcript::trace::{Direction, Trace, TracedEvent, TracedStep};
+use crate::report::trace::{Direction, Trace, TracedEvent, TracedStep};
 use std::time::Duration;
 
 /// The width of the axis.

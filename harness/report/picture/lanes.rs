@@ -1,6 +1,6 @@
 //! Who has a lane of its own in a picture, and in which order.
 
-use crate::transcript::trace::{Direction, Trace, TracedEvent};
+use crate::report::trace::{Direction, Trace, TracedEvent};
 
 /// So many clients have a lane that is seen at once; the rest are there when they are asked for.
 const SEEN: usize = 6;

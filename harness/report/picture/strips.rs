@@ -1,7 +1,7 @@
 //! What the kernel knew of a server in the course of a trial, a strip each.
 
 use super::axis::Axis;
-use crate::transcript::trace::{Trace, TracedFigures};
+use crate::report::trace::{Trace, TracedFigures};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 

@@ -1,10 +1,10 @@
 //! What was seen of a trial, as a viewer wants it: events with their bytes and steps, the course of what the kernel held, and what
 //! the server printed.
 
-use super::event::{ClientEvent, Event, ServerEvent, Told, Transcript, What};
-use super::figures::Figures;
+use crate::kernel::Figures;
 use crate::model::phase::{Moment, Phase};
 use crate::model::scenario::{ClientGroup, Scenario, Step};
+use crate::transcript::event::{ClientEvent, Event, ServerEvent, Told, Transcript, What};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
