@@ -201,7 +201,8 @@ fn agreement(word: &str, many: usize) -> String {
         ("pass", _) => format!("{checks} pass on all"),
         ("skip", 1) => format!("{checks} applies to none"),
         ("skip", _) => format!("{checks} apply to none"),
-        _ => format!("{checks} {word} on all"),
+        (word, 1) => format!("{checks} is {word} on all"),
+        (word, _) => format!("{checks} are {word} on all"),
     }
 }
 

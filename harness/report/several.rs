@@ -72,6 +72,10 @@ impl Several {
             0 => {}
             few => words += &format!(", of {few} too little was concluded"),
         }
+        match of(ExitCode::Interrupted) {
+            0 => {}
+            few => words += &format!(", {few} were interrupted"),
+        }
         format!("{words}: {}", self.summary.in_words())
     }
 }

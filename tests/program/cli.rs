@@ -138,13 +138,17 @@ fn json_report_has_the_fields_of_format_1() {
     let run = sockdrill(&["check", "echo", "--seed", "7"]).reporting();
     let report = run.args(only).run().code(0).report;
     let mut required = vec![
+        "$schema",
         "checks",
         "duration_ms",
         "findings",
         "format",
+        "host",
         "isolation",
         "observations",
         "seed",
+        "sockdrill",
+        "started",
         "summary",
         "target",
     ];

@@ -6,8 +6,8 @@ use tempfile::TempDir;
 /// A server that says to whoever comes, and in its log, all that may end something or begin something, and a mebibyte of it.
 const HOSTILE: &str = r#"
 import socket, sys
-said = ("\n::error ::injected\n   ::warning ::injected\n##[error]injected\n::stop-commands::x\n%0A%0D::set-output name=a::b"
-        "</pre></code></details></table><img src=x onerror=alert(1)><script>x</script>`\n\n```\n\n# heading @all #1 | x |\x1b[31m\0\n")
+said = ("\n::error ::x</pre></details><img src=x onerror=y>\n   ::warning ::injected\n##[error]injected\n::stop-commands::x\n"
+        "%0A%0D::set-output name=a::b</code></table><script>x</script>`\n\n```\n\n# heading @all #1 | x |\x1b[31m\0\n")
 print(said, said * 100, "A" * (1 << 20), flush=True)
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
@@ -63,11 +63,8 @@ fn finding_is_shown_on_the_line_of_its_scenario_and_nothing_that_a_server_says_i
     let at = "::error file=sub/a%2Cb.drill,line=6,col=16,title=a%2Cb%3A%3Aa%3Ab%2C 100%25::";
     assert!(command.starts_with(at), "{command}");
     assert!(command.contains("%0Arepeat: "), "{command}");
-    assert!(
-        run.stdout.contains(r"\x3a:error ::injected")
-            || run.stdout.contains(r"\n::error ::injected"),
-        "{run:?}"
-    );
+    let is_shown = run.stdout.contains(r"\n::error ::x</pre>");
+    assert!(is_shown, "{run:?}");
     let summary = std::fs::read_to_string(folder.path().join("summary.md")).unwrap();
     assert!(summary.len() < 1 << 20);
     assert!(
