@@ -545,3 +545,152 @@ fn told_members(events: &[TracedEvent]) -> BTreeSet<&str> {
         .chain(in_vain.take(TOLD_OF_AN_END))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::DrillFile;
+    use crate::model::data::Data;
+    use crate::model::passage::Passage;
+    use crate::transcript::event::{ClientId, Ended};
+
+    fn scenario(steps: &str, clients: &str) -> Scenario {
+        let text = format!("case it\n  clients: {clients}\n\n{steps}");
+        DrillFile::parse("it.drill", &text)
+            .unwrap()
+            .cases
+            .remove(0)
+            .scenario
+    }
+
+    fn at(micros: u64, what: What) -> Event {
+        Event {
+            at: Duration::from_micros(micros),
+            what,
+        }
+    }
+
+    fn client(member: u32, event: ClientEvent) -> What {
+        What::Client(ClientId { who: 0, member }, event)
+    }
+
+    fn received(text: &str) -> ClientEvent {
+        ClientEvent::Received(Passage::all(&Data::literal(text.as_bytes()), 0))
+    }
+
+    #[test]
+    fn event_belongs_to_the_step_that_its_client_is_at_and_the_server_s_to_the_last_that_began() {
+        let steps = "  alice connect\n  alice expect \"ab\"\n  server signal TERM\n";
+        let seen = Transcript::of(vec![
+            at(0, What::Phase(Phase::Scenario)),
+            at(10, What::StepBegan(0)),
+            at(11, client(0, ClientEvent::Connecting)),
+            at(
+                12,
+                What::StepEnded {
+                    step: 0,
+                    member: None,
+                    how: Ended::Done,
+                },
+            ),
+            at(20, What::StepBegan(1)),
+            at(21, client(0, received("a"))),
+            at(22, client(0, received("b"))),
+            at(30, What::StepBegan(2)),
+            at(31, What::Server(ServerEvent::Gone)),
+        ]);
+        let trace = seen.trace(&scenario(steps, "alice"));
+        let told: Vec<_> = trace
+            .events
+            .iter()
+            .map(|event| (event.at_us, event.kind.as_str(), event.step))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (11, "connecting", Some(0)),
+                (21, "received", Some(1)),
+                (31, "gone", Some(2))
+            ]
+        );
+        // What follows each other is one read, with all of its bytes.
+        let read = &trace.events[1];
+        assert_eq!((read.length, read.bytes.as_str()), (Some(2), "YWI="));
+        assert_eq!(read.direction, Some(Direction::ToClient));
+        let times: Vec<_> = trace
+            .steps
+            .iter()
+            .map(|step| (step.began_us, step.ended_us))
+            .collect();
+        assert_eq!(
+            times,
+            [(Some(10), Some(12)), (Some(20), None), (Some(30), None)]
+        );
+        assert_eq!(trace.steps[2].who.as_deref(), Some("server"));
+    }
+
+    #[test]
+    fn of_a_crowd_those_are_told_who_came_to_an_end_of_their_own() {
+        let seen = (0..2_000).map(|member| {
+            let text = if member == 1_234 { "wrong" } else { "right" };
+            at(u64::from(member), client(member, received(text)))
+        });
+        let begins = at(0, What::Phase(Phase::Scenario));
+        let seen = Transcript::of(std::iter::once(begins).chain(seen).collect());
+        let trace = seen.trace(&scenario("  crowd connect\n", "crowd[2000]"));
+        assert_eq!(trace.events.len() + trace.left_out, 2_000);
+        assert_eq!(trace.events.len(), TOLD_OF_AN_END + 1);
+        assert!(
+            trace
+                .events
+                .iter()
+                .any(|event| event.who.as_deref() == Some("crowd[1234]"))
+        );
+        let [crowd] = trace.crowds.as_slice() else {
+            panic!("{:?}", trace.crowds)
+        };
+        let ends: Vec<_> = crowd
+            .ends
+            .iter()
+            .map(|end| (end.text.as_str(), end.members))
+            .collect();
+        assert_eq!(ends, [("< \"right\"", 1_999), ("< \"wrong\"", 1)]);
+    }
+
+    #[test]
+    fn who_waited_in_vain_is_told_by_his_name_in_the_crowd() {
+        let vain = |member| What::StepEnded {
+            step: 1,
+            member: Some(member),
+            how: Ended::Settled,
+        };
+        let seen = vec![
+            at(0, What::Phase(Phase::Scenario)),
+            at(1, What::StepBegan(1)),
+            at(2, vain(7)),
+        ];
+        let trace = Transcript::of(seen).trace(&scenario(
+            "  crowd connect\n  crowd expect \"a\"\n",
+            "crowd[9]",
+        ));
+        assert_eq!(trace.events[0].who.as_deref(), Some("crowd[7]"));
+        assert_eq!(trace.events[0].crowd.as_deref(), Some("crowd"));
+    }
+
+    #[test]
+    fn output_is_told_from_the_byte_on_that_is_kept() {
+        let printed = |text: String| at(5, What::Server(ServerEvent::Output(text.into_bytes())));
+        let long = "x".repeat(MOST_OUTPUT);
+        let mut seen = Transcript::of(vec![printed("first ".to_owned()), printed(long.clone())]);
+        let figures = Figures {
+            output_bytes: 106 + MOST_OUTPUT as u64,
+            ..Figures::default()
+        };
+        seen.figures = vec![(Duration::ZERO, figures)];
+        let output = seen
+            .trace(&scenario("  alice connect\n", "alice"))
+            .output
+            .unwrap();
+        assert_eq!((output.from_byte, output.text), (106, long));
+    }
+}

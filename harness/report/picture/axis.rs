@@ -146,7 +146,8 @@ mod tests {
     fn axis_to_scale_has_one_scale_from_end_to_end() {
         let axis = Axis::to_scale(&MOMENTS, 1000.0);
         assert!((axis.place(2_500_300) - 500.0).abs() < 0.001);
-        assert_eq!((axis.place(0), axis.place(5_000_600)), (0.0, 1000.0));
+        assert_eq!(axis.place(0), 0.0);
+        assert!((axis.place(5_000_600) - 1000.0).abs() < 0.001);
         assert_eq!(axis.cuts().count(), 0);
     }
 

@@ -603,6 +603,8 @@ mod tests {
         for (n, event) in crammed.events.iter_mut().enumerate() {
             event.at_us = n as u64;
             event.who = Some("server".to_owned());
+            event.text = "a label that is too long for so little room".to_owned();
+            event.direction = None;
         }
         crammed.events.push(event(100_000, "server", "gone", None));
         let drawing = Drawing::of(&crammed).unwrap();
