@@ -2,9 +2,10 @@
 
 use super::arguments::{ReportArgs, Reporting};
 use super::output::say;
-use super::reports::{conclude, try_files};
+use super::reports::{Ending, conclude, try_files};
 use crate::model::error::{Error, ExitCode};
 use crate::report::concluded::NoTests;
+use crate::report::piece::Piece;
 use crate::report::written::Written;
 use crate::runner;
 
@@ -23,14 +24,22 @@ fn merge(arguments: &ReportArgs) -> Result<ExitCode, Error> {
     for line in whole.lines() {
         say(&line);
     }
-    let code = conclude(&whole, &arguments.forms, NoTests::Fail);
+    let incomplete = format!(
+        "no report of {}: not all of the run is told",
+        missing.join(", ")
+    );
+    let ending = Ending {
+        folds_skipped: true,
+        notes: match missing.is_empty() {
+            true => Vec::new(),
+            false => vec![Piece::prose("", 0, incomplete)],
+        },
+        events: None,
+    };
+    let code = conclude(&whole, &arguments.forms, NoTests::Fail, &ending);
     if missing.is_empty() {
         return Ok(code);
     }
-    say(&format!(
-        "no report of {}: not all of the run is told",
-        missing.join(", ")
-    ));
     Ok(match code {
         ExitCode::Passed => ExitCode::CouldNotRun,
         code => code,

@@ -7,9 +7,11 @@ mod findings;
 mod html;
 #[cfg(feature = "report")]
 mod junit;
+pub(crate) mod piece;
 pub(crate) mod place;
 pub(crate) mod sentence;
 mod step;
 mod text;
 pub(crate) mod timings;
+pub(crate) mod waits;
 pub(crate) mod written;

@@ -162,7 +162,7 @@ pub(super) fn milliseconds(time: Duration) -> u64 {
 }
 
 impl WrittenCheck {
-    pub(super) fn of(result: &CheckResult) -> Self {
+    pub(crate) fn of(result: &CheckResult) -> Self {
         let fails = result.cause().is_some();
         let (expected, actual) = result.cause().and_then(step::pair).unzip();
         let halt = result.finding().and_then(|finding| finding.halt.as_ref());

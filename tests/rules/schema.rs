@@ -40,11 +40,12 @@ fn mistakes(schema: &Value, root: &Value, value: &Value, place: &str) -> Vec<Str
                 }
             }
             "$ref" => {
-                let name = wanted
+                let (file, name) = wanted
                     .as_str()
-                    .unwrap()
-                    .strip_prefix("#/$defs/")
-                    .expect("a local reference");
+                    .and_then(|wanted| wanted.split_once("#/$defs/"))
+                    .expect("a reference to a definition");
+                let other = (!file.is_empty()).then(|| read(Path::new("docs").join(file)));
+                let root = other.as_ref().unwrap_or(root);
                 deeper.extend(mistakes(&root["$defs"][name], root, value, place));
             }
             "items" => {
@@ -155,6 +156,69 @@ fn report_of_scenario_files_is_as_its_schema_says() {
     let run = sockdrill(&["run", "fixtures/scenarios/reset/mid-request.drill"]);
     let run = run.reporting().run().code(0);
     demand_validity(&read("docs/report.schema.json"), &run.report);
+}
+
+#[test]
+fn events_of_a_run_are_as_their_schema_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events");
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let violating = [
+        "serve",
+        "echo",
+        "--violate",
+        "stop/stdout-closed",
+        "--port",
+        "{port}",
+    ];
+    let only = [
+        "polite/exchange",
+        "stop/stdout-closed",
+        "datagram/empty",
+        "partial/every-cut",
+    ];
+    sockdrill(&["check", "--speaks", "echo", "--strict", "--events"])
+        .arg(&file)
+        .args(only.iter().flat_map(|glob| ["--only", glob]))
+        .args(["--", program])
+        .args(violating)
+        .run()
+        .code(1);
+    let schema = read("docs/events.schema.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let events: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for event in &events {
+        demand_validity(&schema, event);
+    }
+    let kinds = [
+        "run-started",
+        "check-started",
+        "result",
+        "finding",
+        "run-ended",
+    ];
+    for kind in kinds {
+        assert!(
+            events.iter().any(|event| event["event"] == kind),
+            "no {kind} in {text}"
+        );
+    }
+    let slow = json!({
+        "event": "slow", "ms": 10_000, "id": "a/b", "tried_ms": 10_000, "waits_for": "alice waits for fin", "waited_ms": 9_000,
+        "phase": "scenario", "step": "alice expect fin", "line": 4,
+    });
+    demand_validity(&schema, &slow);
+    for spoil in ["event", "id", "phase", "line"] {
+        let mut spoilt = slow.clone();
+        spoilt[spoil] = json!([]);
+        assert!(
+            !mistakes(&schema, &schema, &spoilt, "$").is_empty(),
+            "{spoil}"
+        );
+    }
 }
 
 #[test]
