@@ -391,6 +391,9 @@ pub(super) struct Shared {
     pub(super) seed: u64,
     #[command(flatten)]
     pub(super) forms: Forms,
+    /// Writes what happens while it happens, an object of JSON a line; `-` is the standard output, and all else goes to the other one.
+    #[arg(long, value_name = "FILE")]
+    pub(super) events: Option<PathBuf>,
     /// Writes each failed scenario as a .drill file into this folder; cases of properties in it are repeated first.
     #[arg(long, value_name = "DIR")]
     pub(super) artifacts: Option<PathBuf>,

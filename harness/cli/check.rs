@@ -3,8 +3,9 @@
 use super::arguments::{CheckArgs, Shared};
 use super::last_run::LastRun;
 use super::layers::Layers;
+use super::live::{Live, Show};
 use super::output::{say, say_result, say_round, warn};
-use super::reports::{finish, try_places};
+use super::reports::{Close, finish, try_places};
 use super::selected::list_checks;
 use super::selection::chosen_checks;
 use super::several;
@@ -14,7 +15,8 @@ use crate::checks;
 use crate::launch::{Project, Target, command_line};
 use crate::model::error::{Error, ExitCode};
 use crate::model::profile::{Profile, Transport};
-use crate::report::data::{CheckResult, Report};
+use crate::report::data::{CheckResult, Outcome, Report};
+use crate::report::piece::Piece;
 use crate::runner::{self, Invocation, Settings};
 
 pub(super) fn check(
@@ -22,20 +24,38 @@ pub(super) fn check(
     layers: &Layers,
     invocation: Invocation,
 ) -> Result<ExitCode, Error> {
-    match tried(arguments, layers, invocation) {
-        Err(error @ Error::NothingSelected(_)) => {
-            let (_, code) = finish(Err(error), &arguments.shared, &|_| None)?;
-            Ok(code)
-        }
-        done => done,
+    let shared = &arguments.shared;
+    if shared.selection.list {
+        let settings = chosen(arguments, invocation)?;
+        return list(arguments, &layers.project, settings);
     }
+    try_places(shared)?;
+    let mut live = Live::begin("check", shared, shown(arguments))?;
+    let tried = tried(arguments, layers, invocation, &mut live);
+    let tried = match tried {
+        Err(error @ Error::NothingSelected(_)) => {
+            finish(Err(error), shared, &Close::of(&live), &|_| None)
+        }
+        tried => tried,
+    };
+    live.ended(tried)
 }
 
-fn tried(
-    arguments: &CheckArgs,
-    layers: &Layers,
-    invocation: Invocation,
-) -> Result<ExitCode, Error> {
+/// How a result is shown.
+fn shown(arguments: &CheckArgs) -> Show {
+    let is_verbose = arguments.verbose;
+    Box::new(move |result| {
+        if result.outcome() != Outcome::Skip || is_verbose {
+            say_result(result);
+        }
+        if is_verbose && result.scenarios > 0 {
+            say(&format!("    {}", result.effort()));
+        }
+    })
+}
+
+/// How the run is carried out, with what is chosen of the checks.
+fn chosen(arguments: &CheckArgs, invocation: Invocation) -> Result<Settings, Error> {
     let shared = &arguments.shared;
     let settings = Settings {
         only: arguments.only.clone(),
@@ -45,49 +65,64 @@ fn tried(
         saved: shared.artifacts.clone(),
         ..settings(shared, invocation)?
     };
-    let settings = Settings {
+    Ok(Settings {
         among: chosen_checks(&shared.selection, &settings)?,
         ..settings
-    };
-    if shared.selection.list {
-        return list(arguments, &layers.project, settings);
-    }
+    })
+}
+
+fn tried(
+    arguments: &CheckArgs,
+    layers: &Layers,
+    invocation: Invocation,
+    live: &mut Live,
+) -> Result<(Option<Report>, ExitCode), Error> {
+    let shared = &arguments.shared;
+    let settings = chosen(arguments, invocation)?;
     let mut targets = targets(&arguments.targets, shared, &layers.project)?;
     if targets.len() > 1 {
-        return several::check(targets, &settings, arguments, layers);
+        return several::check(targets, &settings, arguments, layers, live);
     }
     let target = targets.remove(0);
+    live.is_of(&target.name);
     let last = LastRun::of(&layers.project);
     let settings = narrowed(settings, &last, shared, Some(&target))?;
-    try_places(shared)?;
-    let ran = drilled(&target, &settings, arguments, layers);
-    let (report, code) = finish(ran, shared, &|_| Some(&target))?;
-    if let Some(hint) = report
+    let ran = drilled(&target, &settings, layers, live);
+    let notes = |report: &Report| {
+        let too_few = too_few(arguments, report);
+        let too_few = too_few.map(|words| Piece::prose("", 0, words));
+        let blind = blind(&target, &settings, report);
+        blind.into_iter().chain(too_few).collect()
+    };
+    let close = Close {
+        folds_skipped: !arguments.verbose,
+        notes: &notes,
+        ..Close::of(live)
+    };
+    let (report, code) = finish(ran, shared, &close, &|_| Some(&target))?;
+    let is_too_few = report
         .as_ref()
-        .and_then(|report| hint(&target, &settings, report))
-    {
-        say(&hint);
-    }
-    let passed = report.map_or(0, |report| report.summary().pass);
-    // Of what the user did not wait for nothing is demanded.
-    if code == ExitCode::Interrupted {
-        return Ok(code);
-    }
-    if let Some(least) = arguments.min_checks.filter(|least| passed < *least) {
-        say(&format!(
-            "{passed} checks passed, and --min-checks wants {least}"
-        ));
-        return Ok(ExitCode::Failed);
-    }
-    Ok(code)
+        .is_some_and(|report| too_few(arguments, report).is_some());
+    Ok(match is_too_few {
+        true => (report, ExitCode::Failed),
+        false => (report, code),
+    })
+}
+
+/// What is said where too few checks have passed. Of what the user did not wait for nothing is demanded.
+fn too_few(arguments: &CheckArgs, report: &Report) -> Option<String> {
+    let passed = report.summary().pass;
+    let least = arguments.min_checks.filter(|least| passed < *least)?;
+    let words = format!("{passed} checks passed, and --min-checks wants {least}");
+    (!report.interrupted).then_some(words)
 }
 
 /// Drills one server, tells its results as they come, and keeps what has failed for a later run.
 pub(super) fn drilled(
     target: &Target,
     settings: &Settings,
-    arguments: &CheckArgs,
     layers: &Layers,
+    live: &mut Live,
 ) -> Result<Report, Error> {
     let unreadable = runner::unreadable_saved_cases(settings);
     for error in &unreadable {
@@ -96,15 +131,12 @@ pub(super) fn drilled(
     if unreadable.len() > 1 {
         warn(&format!("{} saved cases are left out", unreadable.len()));
     }
-    let on_result = |result: &CheckResult| {
-        say_result(result);
-        if arguments.verbose && result.scenarios > 0 {
-            say(&format!("    {}", result.effort()));
-        }
-    };
-    let ran = runner::in_rounds(settings, &say_round, &on_result, |settings, on_result| {
+    let settings = live.seen(settings.clone());
+    let on_result = |result: &CheckResult| live.result(result);
+    let ran = runner::in_rounds(&settings, &say_round, &on_result, |settings, on_result| {
         runner::check(target, settings, on_result)
     });
+    live.over();
     if let Ok(report) = &ran {
         LastRun::of(&layers.project).keep_checks(target, report);
     }
@@ -153,20 +185,32 @@ pub(super) fn narrowed(
 }
 
 /// What a run has left out that knew nothing of what the server speaks, and how that comes to be known.
-pub(super) fn hint(target: &Target, settings: &Settings, report: &Report) -> Option<String> {
+pub(super) fn blind(target: &Target, settings: &Settings, report: &Report) -> Vec<Piece> {
     let is_whole = settings.only.is_empty() && settings.among.is_none() && !report.interrupted;
     if target.profile.has_dialogue() || target.elsewhere.is_some() || !is_whole {
-        return None;
+        return Vec::new();
     }
-    let seen = report.observations.get("transport")?;
+    let seen = report.observations.get("transport");
     let transport = Transport::ALL
         .iter()
-        .find(|known| known.to_string() == *seen)?;
+        .find(|known| seen.is_some_and(|seen| known.to_string() == *seen));
+    let Some(transport) = transport else {
+        return Vec::new();
+    };
     let more = unlocked::by_a_profile(*transport);
     let server = command_line([target.command_line().as_str()]);
-    Some(format!(
-        "nothing is known of what the server speaks: a profile has up to {more} checks more. A client's words make one:\n  \
-         sockdrill learn -o {name}.toml --server {server} -- CLIENT…\n`sockdrill init` writes one to be filled in",
-        name = target.name
-    ))
+    let name = &target.name;
+    vec![
+        Piece::prose(
+            "",
+            0,
+            format!(
+                "nothing is known of what the server speaks: a profile has up to {more} checks more. A client's words make one:"
+            ),
+        ),
+        Piece::exact(format!(
+            "  sockdrill learn -o {name}.toml --server {server} -- CLIENT…"
+        )),
+        Piece::prose("", 0, "`sockdrill init` writes one to be filled in"),
+    ]
 }

@@ -49,7 +49,17 @@ impl<'a> Destination<'a> {
         Destination::of(self.option, &path).write(text)
     }
 
-    fn unwritable(self, error: &io::Error) -> Error {
+    /// The file there, empty, to be written to piece by piece.
+    pub(super) fn opened(self) -> Result<File, Error> {
+        let opened = match place(self.path) {
+            Ok(Place::File(file, _)) => File::create(file),
+            Ok(Place::Open(path)) => File::options().append(true).open(path),
+            Err(error) => Err(error),
+        };
+        opened.map_err(|error| self.unwritable(&error))
+    }
+
+    pub(super) fn unwritable(self, error: &io::Error) -> Error {
         let folder = folder_of(self.path);
         let reason = match error.kind() {
             ErrorKind::IsADirectory => "this is a folder; name a file in it".to_owned(),

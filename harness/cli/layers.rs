@@ -45,8 +45,12 @@ const PATHS: &[&str] = &[
     "junit",
     "html",
     "code-quality",
+    "events",
     "speaks",
 ];
+
+/// What stands for the standard output in the place of a file.
+const OUTPUT: &str = "-";
 
 /// Options whose values are checks, by id or glob.
 const CHOOSING: &[&str] = &["only", "skip"];
@@ -407,6 +411,7 @@ fn placed(option: &str, text: String, project: &Project) -> String {
     let path = folder.join(&text);
     // What a server speaks is more often a name than a file.
     let is_path = PATHS.contains(&option) && (option != "speaks" || path.is_file());
+    let is_path = is_path && text != OUTPUT;
     match is_path && !is_here && Path::new(&text).is_relative() {
         true => path.to_string_lossy().into_owned(),
         false => text,

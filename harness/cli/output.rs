@@ -3,13 +3,17 @@
 use super::arguments::{ColorArg, MessageFormat};
 use super::destination;
 use super::github;
+use super::layout::{laid_out, terminal_width, width};
+use super::line::above_it;
 use crate::foreign::{JSON, LINE, TERMINAL, without_commands};
 use crate::model::error::Error;
 use crate::report::data::{CheckResult, Outcome};
+use crate::report::piece::Piece;
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Says when words are coloured from now on.
 pub(super) fn colour(when: ColorArg) {
@@ -57,17 +61,41 @@ pub(super) fn warn(text: &str) {
 
 /// Prints a line that is no result.
 pub(super) fn say_aside(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", harmless(line));
+    above_it(|| {
+        let _ = writeln!(io::stderr(), "{}", harmless(line));
+    });
+}
+
+/// Whether somebody else has the standard output: what is for people goes beside it.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Leaves the standard output to a program that reads it.
+pub(super) fn leave_output() {
+    IS_TAKEN.store(true, Ordering::Relaxed);
+}
+
+fn is_left() -> bool {
+    IS_TAKEN.load(Ordering::Relaxed)
 }
 
 /// Prints a line; a reader that has gone away is no error.
 pub(super) fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{}", harmless(line));
+    if is_left() {
+        return say_aside(line);
+    }
+    above_it(|| {
+        let _ = writeln!(io::stdout(), "{}", harmless(line));
+    });
 }
 
-/// Prints a command of a workflow, which is made to be one line of it.
+/// Prints a command of a workflow, which is made to be one line of it; it is read beside the standard output as well.
 pub(super) fn say_command(command: &str) {
-    let _ = writeln!(std::io::stdout(), "{command}");
+    above_it(|| {
+        let _ = match is_left() {
+            true => writeln!(io::stderr(), "{command}"),
+            false => writeln!(io::stdout(), "{command}"),
+        };
+    });
 }
 
 /// A text as it may be printed: for whoever looks at it, and for whoever reads commands out of it.
@@ -88,26 +116,83 @@ pub(super) fn say_heading(target: &str, n: usize, all: usize) {
     say_in(Style::new().bold(), &LINE.text(target), &place);
 }
 
-/// Prints the line of a result, its first word in the colour of how it came out.
+/// Prints text as wide as where it is read.
+pub(super) fn say_pieces(pieces: &[Piece]) {
+    let width = match is_left() {
+        true => width(io::stderr()),
+        false => width(io::stdout()),
+    };
+    let lines = pieces.iter().flat_map(|piece| laid_out(piece, width));
+    let lines: Vec<String> = lines.collect();
+    if !lines.is_empty() {
+        say(&lines.join("\n"));
+    }
+}
+
+/// Prints the line of a result, its first word in the colour of how it came out. Where it is no terminal, it is one line however
+/// long: programs read them.
 pub(super) fn say_result(result: &CheckResult) {
-    let (line, outcome) = (result.line(), result.outcome());
+    let outcome = result.outcome();
+    let width = match is_left() {
+        true => terminal_width(io::stderr()),
+        false => terminal_width(io::stdout()),
+    };
+    let lines = match width {
+        Some(width) => laid_out(&result.line_piece(), width),
+        None => vec![result.line()],
+    };
     let word = outcome.word();
+    let text = lines.join("\n");
     say_in(
         style(outcome),
         word,
-        line.strip_prefix(word).unwrap_or_default(),
+        text.strip_prefix(word).unwrap_or_default(),
     );
 }
+
+/// Says beside what is printed what is not over yet.
+pub(super) fn say_slow(text: &str) {
+    let piece = Piece::prose(format!("{:<13} ", "slow"), RESULT, text);
+    let lines = match terminal_width(io::stderr()) {
+        Some(width) => laid_out(&piece, width),
+        None => laid_out(&piece, usize::MAX),
+    };
+    let text = lines.join("\n");
+    say_aside_in(
+        YELLOW,
+        "slow",
+        text.strip_prefix("slow").unwrap_or_default(),
+    );
+}
+
+/// Prints pieces beside what is printed.
+pub(super) fn say_pieces_aside(pieces: &[Piece]) {
+    let width = width(io::stderr());
+    let lines = pieces.iter().flat_map(|piece| laid_out(piece, width));
+    say_aside(&lines.collect::<Vec<_>>().join("\n"));
+}
+
+/// How far what is told of a check goes on below its name.
+const RESULT: usize = 16;
 
 /// Prints a failure of one of many rounds.
 pub(super) fn say_round(round: usize, result: &CheckResult) {
     say_aside(&format!("in round {round}: {}", result.line()));
 }
 
-/// Prints the last line of a run, its counts in the colour of how it came out.
+/// Prints how many results there were, in the colour of how the run came out, and the rest of that line.
 pub(super) fn say_counts(counts: &str, rest: &str, has_passed: bool) {
     let style = if has_passed { GREEN } else { RED };
-    say_in(style, counts, rest);
+    let width = match is_left() {
+        true => width(io::stderr()),
+        false => width(io::stdout()),
+    };
+    let lines = laid_out(&Piece::prose("", 2, format!("{counts}{rest}")), width);
+    let text = lines.join("\n");
+    match text.strip_prefix(counts) {
+        Some(rest) => say_in(style, counts, rest),
+        None => say(&text),
+    }
 }
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -125,14 +210,21 @@ fn style(outcome: Outcome) -> Style {
 
 /// Prints a line that begins with a word in a style. Who is no terminal gets none of it.
 fn say_in(style: Style, word: &str, rest: &str) {
+    if is_left() {
+        return say_aside_in(style, word, rest);
+    }
     let (word, rest) = (harmless(word), harmless(rest));
-    let _ = writeln!(anstream::stdout(), "{style}{word}{style:#}{rest}");
+    above_it(|| {
+        let _ = writeln!(anstream::stdout(), "{style}{word}{style:#}{rest}");
+    });
 }
 
 /// The same beside what is printed.
 fn say_aside_in(style: Style, word: &str, rest: &str) {
     let (word, rest) = (harmless(word), harmless(rest));
-    let _ = writeln!(anstream::stderr(), "{style}{word}{style:#}{rest}");
+    above_it(|| {
+        let _ = writeln!(anstream::stderr(), "{style}{word}{style:#}{rest}");
+    });
 }
 
 /// Writes a file unless there is one, and returns whether it has.

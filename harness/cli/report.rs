@@ -3,9 +3,10 @@
 use super::arguments::{ReportArgs, Reporting};
 use super::destination::Destination;
 use super::output::{say, say_heading};
-use super::reports::{conclude, say_end_of_one, try_files};
+use super::reports::{Ending, conclude, say_end_of_one, try_files};
 use crate::model::error::{Error, ExitCode};
 use crate::report::concluded::NoTests;
+use crate::report::piece::Piece;
 use crate::report::several::Document;
 use crate::runner;
 
@@ -44,14 +45,22 @@ fn merge(arguments: &ReportArgs) -> Result<ExitCode, Error> {
     let parts = files.map(|file| Ok((file.clone(), Document::read(file)?)));
     let (whole, missing) = runner::merged(parts.collect::<Result<_, Error>>()?)?;
     say_lines(&whole);
-    let code = conclude(&whole, &arguments.forms, NoTests::Fail);
+    let incomplete = format!(
+        "no report of {}: not all of the run is told",
+        missing.join(", ")
+    );
+    let ending = Ending {
+        folds_skipped: true,
+        notes: match missing.is_empty() {
+            true => Vec::new(),
+            false => vec![Piece::prose("", 0, incomplete)],
+        },
+        events: None,
+    };
+    let code = conclude(&whole, &arguments.forms, NoTests::Fail, &ending);
     if missing.is_empty() {
         return Ok(code);
     }
-    say(&format!(
-        "no report of {}: not all of the run is told",
-        missing.join(", ")
-    ));
     Ok(match code {
         ExitCode::Passed => ExitCode::CouldNotRun,
         code => code,
@@ -66,7 +75,7 @@ fn say_lines(document: &Document) {
         }
         report.lines().for_each(|line| say(&line));
         if let Document::Several(_) = document {
-            say_end_of_one(report, NoTests::Fail);
+            say_end_of_one(report, NoTests::Fail, &Ending::folded());
         }
     }
 }

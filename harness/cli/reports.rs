@@ -2,19 +2,22 @@
 
 use super::arguments::{Forms, Shared};
 use super::destination::Destination;
+use super::events;
 use super::github;
+use super::live::Live;
 use super::named::name_in;
-use super::output::{complain, say, say_counts};
+use super::output::{complain, say, say_counts, say_pieces};
 use crate::drill::DrillFile;
 use crate::foreign::LINE;
 use crate::launch::{Target, command_line};
 use crate::model::error::{Error, ExitCode};
 use crate::report::concluded::NoTests;
 use crate::report::data::{CheckResult, Report};
+use crate::report::piece::Piece;
 use crate::report::several::{Document, Several};
 use crate::report::written::Written;
 use crate::runner;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Tries all places that reports are to be written to, before there is anything to lose: each that cannot be written to is said.
 pub(super) fn try_places(shared: &Shared) -> Result<(), Error> {
@@ -26,7 +29,8 @@ pub(super) fn try_places(shared: &Shared) -> Result<(), Error> {
         let folder = folder.as_ref()?;
         Some(Destination::of(option, folder).tried_as_folder())
     });
-    all_but_the_last(tried(&shared.forms).chain(folders))
+    let events = shared.events.iter().map(|path| events::tried(path));
+    all_but_the_last(tried(&shared.forms).chain(events).chain(folders))
 }
 
 /// The same of the files alone.
@@ -35,7 +39,7 @@ pub(super) fn try_files(forms: &Forms) -> Result<(), Error> {
 }
 
 fn tried(forms: &Forms) -> impl Iterator<Item = Result<(), Error>> {
-    asked(forms).map(|(destination, _)| destination.tried_as_file())
+    asked(forms).map(|(_, destination, _)| destination.tried_as_file())
 }
 
 /// Says all errors but the last, which is for the caller to say.
@@ -50,7 +54,7 @@ fn all_but_the_last(tried: impl Iterator<Item = Result<(), Error>>) -> Result<()
 type Form = fn(&Document) -> String;
 
 /// The files that reports are to be written to, and what makes them.
-fn asked(forms: &Forms) -> impl Iterator<Item = (Destination<'_>, Form)> {
+fn asked(forms: &Forms) -> impl Iterator<Item = (&PathBuf, Destination<'_>, Form)> {
     let all: [(_, _, Form); 4] = [
         ("json", &forms.json, Document::to_json),
         ("junit", &forms.junit, Document::to_junit),
@@ -62,7 +66,41 @@ fn asked(forms: &Forms) -> impl Iterator<Item = (Destination<'_>, Form)> {
         ),
     ];
     let asked = all.into_iter();
-    asked.filter_map(|(option, path, form)| Some((Destination::of(option, path.as_ref()?), form)))
+    asked.filter_map(|(option, path, form)| {
+        let path = path.as_ref()?;
+        Some((path, Destination::of(option, path), form))
+    })
+}
+
+/// What the end of a run says beside its report.
+pub(super) struct Close<'a> {
+    /// What was skipped was not shown, and is told a line for each reason.
+    pub(super) folds_skipped: bool,
+    /// What is to be said besides.
+    pub(super) notes: &'a dyn Fn(&Report) -> Vec<Piece>,
+    /// What else was written.
+    pub(super) events: Option<&'a Path>,
+}
+
+impl Ending<'_> {
+    /// One that folds what was skipped, and says no more.
+    pub(super) fn folded() -> Self {
+        Self {
+            folds_skipped: true,
+            ..Self::default()
+        }
+    }
+}
+
+impl<'a> Close<'a> {
+    /// The end of a run that was seen.
+    pub(super) fn of(live: &'a Live) -> Self {
+        Self {
+            folds_skipped: true,
+            notes: &|_| Vec::new(),
+            events: live.events(),
+        }
+    }
 }
 
 /// What a run comes to, in which there may have been nothing to try: writes the reports that were asked for and the end of
@@ -70,6 +108,7 @@ fn asked(forms: &Forms) -> impl Iterator<Item = (Destination<'_>, Form)> {
 pub(super) fn finish<'a>(
     ran: Result<Report, Error>,
     shared: &Shared,
+    close: &Close<'_>,
     server: &dyn Fn(&CheckResult) -> Option<&'a Target>,
 ) -> Result<(Option<Report>, ExitCode), Error> {
     let no_tests = shared.no_tests.into();
@@ -82,8 +121,13 @@ pub(super) fn finish<'a>(
         }
         ran => ran?,
     };
+    let ending = Ending {
+        folds_skipped: close.folds_skipped,
+        notes: (close.notes)(&report),
+        events: close.events,
+    };
     let document = Document::of(vec![report.written()]);
-    let code = conclude(&document, &shared.forms, no_tests);
+    let code = conclude(&document, &shared.forms, no_tests, &ending);
     github::annotate(&document);
     let code = all_written(code, saved_of(&report, shared, server));
     Ok((Some(report), code))
@@ -107,63 +151,80 @@ pub(super) fn saved_of<'a>(
     saved.chain(unsaved).collect()
 }
 
+/// The end of a text, but for what the report itself says.
+#[derive(Default)]
+pub(super) struct Ending<'a> {
+    /// What was skipped is told a line for each reason.
+    pub(super) folds_skipped: bool,
+    /// What is to be said besides.
+    pub(super) notes: Vec<Piece>,
+    /// What else was written.
+    pub(super) events: Option<&'a Path>,
+}
+
 /// Writes a report in the forms that were asked for, and the end of its text, and returns the exit code.
-pub(super) fn conclude(document: &Document, forms: &Forms, no_tests: NoTests) -> ExitCode {
+pub(super) fn conclude(
+    document: &Document,
+    forms: &Forms,
+    no_tests: NoTests,
+    ending: &Ending<'_>,
+) -> ExitCode {
     match document {
-        Document::One(report) => say_end(report, no_tests),
-        Document::Several(several) => say_matrix(several, no_tests),
+        Document::One(report) => say_end_of_one(report, no_tests, ending),
+        Document::Several(several) => say_matrix(several, no_tests, ending),
     }
     let code = document.exit_code(no_tests);
-    let code = all_written(code, write_all(document, forms));
+    // What a run has found is told by now, whoever reads the reports, or does not.
+    let mut paths = Vec::new();
+    let written = asked(forms).map(|(path, destination, form)| {
+        destination.write(&form(document))?;
+        paths.push(path.as_path());
+        Ok(())
+    });
+    let code = all_written(code, written);
     github::summarise(document);
-    if let Document::One(report) = document {
-        say_too_little(report, no_tests);
-    }
+    paths.extend(ending.events);
+    say_paths(&paths);
     code
 }
 
-/// The end of the text of a run.
-fn say_end(report: &Written, no_tests: NoTests) {
-    let has_passed = report.exit_code(no_tests) == ExitCode::Passed;
-    say_counting(
-        &report.closing_text(),
-        &report.summary.in_words(),
-        has_passed,
-    );
+/// The end of the text of a run on one target: what is to be looked at, and how many results came out in each way.
+pub(super) fn say_end_of_one(report: &Written, no_tests: NoTests, ending: &Ending<'_>) {
+    let code = report.exit_code(no_tests);
+    if ending.folds_skipped {
+        say_pieces(&report.skipped());
+    }
+    say_pieces(&report.observed());
+    say_pieces(&report.told());
+    say_pieces(&report.told_again());
+    say_pieces(&[Piece::gap()]);
+    let remarks = report.remarks().into_iter().chain(report.place_in_words());
+    let remarks: Vec<Piece> = remarks.map(|words| Piece::prose("", 0, words)).collect();
+    say_pieces(&remarks);
+    say_pieces(&ending.notes);
+    if let Some(too_little) = report.too_little().filter(|why| why.is_told(no_tests)) {
+        say_pieces(&[Piece::prose("", 0, too_little.to_string())]);
+    }
+    let (totals, counts) = (report.totals(), report.summary.in_words());
+    let rest = totals.strip_prefix(&counts).unwrap_or_default();
+    say_counts(&counts, rest, code == ExitCode::Passed);
 }
 
 /// What several targets came to.
-fn say_matrix(several: &Several, no_tests: NoTests) {
+fn say_matrix(several: &Several, no_tests: NoTests, ending: &Ending<'_>) {
     let mut codes = several.targets.iter();
     let has_passed = codes.all(|report| report.exit_code(no_tests) == ExitCode::Passed);
-    say_counting(&several.closing_text(), &several.counts(), has_passed);
+    say(&format!("\n{}", several.matrix.text().trim_end()));
+    say_pieces(&ending.notes);
+    say_counts(&several.counts(), "", has_passed);
 }
 
-/// Says a text, the counts in it in the colour of how it came out.
-fn say_counting(text: &str, counts: &str, has_passed: bool) {
-    for line in text.trim_end().lines() {
-        match line.strip_prefix(counts) {
-            Some(rest) => say_counts(counts, rest, has_passed),
-            None => say(line),
-        }
+/// Says where reports are.
+fn say_paths(paths: &[&Path]) {
+    let paths: Vec<_> = paths.iter().map(|path| path.to_string_lossy()).collect();
+    if !paths.is_empty() {
+        say(&format!("reports: {}", paths.join(", ")));
     }
-}
-
-fn say_too_little(report: &Written, no_tests: NoTests) {
-    if let Some(too_little) = report.too_little().filter(|why| why.is_told(no_tests)) {
-        say(&too_little.to_string());
-    }
-}
-
-/// The end of the text of a run on one of several targets.
-pub(super) fn say_end_of_one(report: &Written, no_tests: NoTests) {
-    say_end(report, no_tests);
-    say_too_little(report, no_tests);
-}
-
-fn write_all(document: &Document, forms: &Forms) -> Vec<Result<(), Error>> {
-    let written = asked(forms).map(|(destination, form)| destination.write(&form(document)));
-    written.collect()
 }
 
 /// The exit code where not all could be written, of which each is said: what a run has found, and that the user has ended it,

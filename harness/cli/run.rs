@@ -3,13 +3,14 @@
 use super::arguments::RunArgs;
 use super::last_run::LastRun;
 use super::layers::Layers;
+use super::live::{Live, Show};
 use super::output::{say, say_result, say_round};
-use super::reports::{finish, try_places};
+use super::reports::{Close, finish, try_places};
 use super::selected::list_cases;
 use super::selection::chosen_cases;
 use super::target::{is_named, refuse_misplaced, settings, started_as_told, target};
 use crate::model::error::{Error, ExitCode};
-use crate::report::data::CheckResult;
+use crate::report::data::{CheckResult, Outcome, Report};
 use crate::runner::{self, CaseRun, Given, Invocation, Settings};
 use std::collections::HashSet;
 
@@ -19,48 +20,77 @@ pub(super) fn run(
     invocation: Invocation,
 ) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
-    let given = Given {
+    if shared.selection.list {
+        let settings = settings(shared, invocation)?;
+        let last = LastRun::of(&layers.project);
+        let cases = cases(arguments, &given(arguments, layers)?, &last)?;
+        return list_cases(&cases, &settings, &shared.selection);
+    }
+    try_places(shared)?;
+    let mut live = Live::begin("case", shared, shown(arguments))?;
+    let tried = tried(arguments, layers, invocation, &mut live);
+    live.ended(tried)
+}
+
+/// How a result is shown.
+fn shown(arguments: &RunArgs) -> Show {
+    let is_verbose = arguments.verbose;
+    Box::new(move |result| {
+        if result.outcome() != Outcome::Skip || is_verbose {
+            say_result(result);
+        }
+        let lines = result.transcript.iter().filter(|_| is_verbose);
+        lines.for_each(|line| say(&format!("    {line}")));
+    })
+}
+
+fn given(arguments: &RunArgs, layers: &Layers) -> Result<Given, Error> {
+    let shared = &arguments.shared;
+    Ok(Given {
         target: is_named(shared)
             .then(|| target(None, shared, &layers.project))
             .transpose()?,
         speaks: shared.speaks.clone(),
         program: None,
         project: layers.project.clone(),
-    };
+    })
+}
+
+fn tried(
+    arguments: &RunArgs,
+    layers: &Layers,
+    invocation: Invocation,
+    live: &mut Live,
+) -> Result<(Option<Report>, ExitCode), Error> {
+    let shared = &arguments.shared;
+    let given = given(arguments, layers)?;
     let settings = Settings {
         verbose: arguments.verbose,
         ..settings(shared, invocation)?
     };
     let last = LastRun::of(&layers.project);
-    let cases = cases(arguments, &given, &last);
-    if shared.selection.list {
-        return list_cases(&cases?, &settings, &shared.selection);
-    }
-    try_places(shared)?;
-    let on_result = |result: &CheckResult| {
-        say_result(result);
-        if arguments.verbose {
-            for line in &result.transcript {
-                say(&format!("    {line}"));
-            }
-        }
-    };
-    let cases = match cases {
+    let cases = match cases(arguments, &given, &last) {
         Ok(cases) => cases,
-        Err(error) => {
-            let (_, code) = finish(Err(error), shared, &|_| None)?;
-            return Ok(code);
-        }
+        Err(error) => return finish(Err(error), shared, &Close::of(live), &|_| None),
     };
+    if let Some(first) = cases.first() {
+        live.is_of(&first.target.name);
+    }
+    let settings = live.seen(settings);
+    let on_result = |result: &CheckResult| live.result(result);
     let ran = runner::in_rounds(&settings, &say_round, &on_result, |settings, on_result| {
         runner::run_cases(&cases, settings, on_result)
     });
+    live.over();
     if let Ok(report) = &ran {
         last.keep_cases(report);
     }
     let server = |result: &CheckResult| cases.get(result.place).map(|case| &case.target);
-    let (_, code) = finish(ran, shared, &server)?;
-    Ok(code)
+    let close = Close {
+        folds_skipped: !arguments.verbose,
+        ..Close::of(live)
+    };
+    finish(ran, shared, &close, &server)
 }
 
 /// The cases of all files that are chosen.

@@ -1,12 +1,13 @@
 //! The checks of several servers, one after the other.
 
 use super::arguments::{CheckArgs, Shared};
-use super::check::{drilled, hint, narrowed};
+use super::check::{blind, drilled, narrowed};
 use super::github;
 use super::last_run::LastRun;
 use super::layers::Layers;
+use super::live::Live;
 use super::output::{complain, say, say_aside, say_heading};
-use super::reports::{all_written, conclude, saved_of, say_end_of_one, try_places};
+use super::reports::{Ending, all_written, conclude, saved_of, say_end_of_one};
 use crate::checks;
 use crate::launch::Target;
 use crate::model::error::{Error, ExitCode};
@@ -29,7 +30,8 @@ pub(super) fn check(
     settings: &Settings,
     arguments: &CheckArgs,
     layers: &Layers,
-) -> Result<ExitCode, Error> {
+    live: &mut Live,
+) -> Result<(Option<Report>, ExitCode), Error> {
     let shared = &arguments.shared;
     let words = &arguments.targets;
     let all: Vec<One> = targets
@@ -38,27 +40,36 @@ pub(super) fn check(
         .map(|(target, word)| One::of(target, word, settings, shared))
         .collect();
     let all = worth_a_run(all, &LastRun::of(&layers.project))?;
-    try_places(shared)?;
     let begun = Instant::now();
     let mut reports: Vec<Report> = Vec::new();
     for (n, one) in all.iter().enumerate() {
         say_heading(&one.target.name, n, all.len());
         let settings = one.settings_beside(&reports, all.len(), begun.elapsed());
-        let report = one.report(&settings, arguments, layers);
-        say_end_of_one(&report.written(), shared.no_tests.into());
-        if let Some(hint) = hint(&one.target, &settings, &report) {
-            say(&hint);
-        }
+        live.is_of(&one.target.name);
+        let report = one.report(&settings, layers, live);
+        let ending = Ending {
+            folds_skipped: !arguments.verbose,
+            notes: blind(&one.target, &settings, &report),
+            events: None,
+        };
+        let written = report.written();
+        say_end_of_one(&written, shared.no_tests.into(), &ending);
+        live.one_ended(&written, written.exit_code(shared.no_tests.into()));
         reports.push(report);
     }
     let document = Document::of(reports.iter().map(Report::written).collect());
-    let code = conclude(&document, &shared.forms, shared.no_tests.into());
+    let ending = Ending {
+        events: live.events(),
+        ..Ending::default()
+    };
+    let code = conclude(&document, &shared.forms, shared.no_tests.into(), &ending);
     github::annotate(&document);
     let saved = all.iter().zip(&reports);
     let saved =
         saved.flat_map(|(one, report)| saved_of(report, &one.shared, &|_| Some(&one.target)));
     let code = all_written(code, saved.collect::<Vec<_>>());
-    Ok(enough_have_passed(code, &reports, arguments.min_checks))
+    let code = enough_have_passed(code, &reports, arguments.min_checks);
+    Ok((None, code))
 }
 
 /// Those of which there is anything to try: with `--last-failed` what has failed is tried, and on no other target anything.
@@ -126,8 +137,8 @@ impl One {
     }
 
     /// What came of it. That one server cannot be started says nothing of the others.
-    fn report(&self, settings: &Settings, arguments: &CheckArgs, layers: &Layers) -> Report {
-        let ran = drilled(&self.target, settings, arguments, layers);
+    fn report(&self, settings: &Settings, layers: &Layers, live: &mut Live) -> Report {
+        let ran = drilled(&self.target, settings, layers, live);
         ran.unwrap_or_else(|error| {
             complain(&error);
             runner::not_started(&self.target, settings, &error)

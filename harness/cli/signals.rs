@@ -1,5 +1,7 @@
 //! The signals that a user ends the program with.
 
+use super::keyboard::give_back;
+use super::line::above_it;
 use crate::model::error::{Error, ExitCode};
 use crate::runner::Interrupt;
 use crate::sys::signals::{end_at_once, outlives_terminal};
@@ -39,6 +41,7 @@ pub(super) fn interrupt() -> Result<Interrupt, Error> {
             raised.raise();
             say_so();
             until_meant_again(&mut signals).await;
+            give_back();
             end_at_once(ExitCode::Interrupted as i32)
         })
     };
@@ -78,7 +81,9 @@ async fn until_meant_again(signals: &mut [Signal]) {
 /// Says what happens now. Whoever reads that may have stopped to read, and the second interrupt is to be heard all the same.
 fn say_so() {
     let say = || {
-        let _ = writeln!(io::stderr(), "{SAID}");
+        above_it(|| {
+            let _ = writeln!(io::stderr(), "{SAID}");
+        });
     };
     // Where there are no threads any more, nothing is said.
     let _ = std::thread::Builder::new().spawn(say);

@@ -9,6 +9,8 @@ use crate::model::spent::Spent;
 use crate::report::concluded::NoTests;
 use crate::report::fact::WrittenFact;
 use crate::report::findings::{Told, grouped};
+#[cfg(feature = "cli")]
+use crate::report::piece::Piece;
 use crate::report::place::Place;
 use crate::report::sentence;
 use crate::report::timings::Timings;
@@ -479,6 +481,12 @@ impl CheckResult {
     /// The line of a result in the list.
     pub fn line(&self) -> String {
         WrittenCheck::of(self).line()
+    }
+
+    /// The same, where it may be broken.
+    #[cfg(feature = "cli")]
+    pub(crate) fn line_piece(&self) -> Piece {
+        WrittenCheck::of(self).line_piece()
     }
 
     /// What was done for the result: scenarios, cuts, time.

@@ -305,7 +305,7 @@ impl<'a> RunView<'a> {
             word: glance(written),
             answer: answer(written),
             counts,
-            words: written.remarks(),
+            words: written.left_out_of_it(),
             facts: facts(written),
             findings,
             families: by_family(rows),

@@ -21,6 +21,7 @@ mod matrix_page;
 mod observed_change;
 #[cfg(feature = "report")]
 mod picture;
+pub(crate) mod piece;
 pub(crate) mod place;
 pub(crate) mod sentence;
 pub(crate) mod several;
@@ -28,4 +29,5 @@ mod step;
 mod text;
 pub(crate) mod timings;
 pub(crate) mod trace;
+pub(crate) mod waits;
 pub(crate) mod written;

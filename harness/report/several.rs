@@ -4,7 +4,7 @@ use super::concluded::NoTests;
 use super::data::Summary;
 use super::matrix::Matrix;
 use super::written::{FORMAT, Written, is_no_report};
-use crate::foreign::{JSON, TERMINAL};
+use crate::foreign::JSON;
 use crate::model::error::{Error, ExitCode};
 use crate::model::text_file::Kind;
 use serde::{Deserialize, Serialize};
@@ -51,12 +51,6 @@ impl Several {
             matrix: Matrix::of(&targets),
             targets,
         }
-    }
-
-    /// The matrix, and what all targets came to.
-    pub(crate) fn closing_text(&self) -> String {
-        let text = format!("\n{}\n{}\n", self.matrix.text(), self.counts());
-        TERMINAL.text(&text).into_owned()
     }
 
     /// How many targets came out in each way, and how many results.

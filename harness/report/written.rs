@@ -213,7 +213,7 @@ pub(super) fn milliseconds(time: Duration) -> u64 {
 }
 
 impl WrittenCheck {
-    pub(super) fn of(result: &CheckResult) -> Self {
+    pub(crate) fn of(result: &CheckResult) -> Self {
         let fails = result.cause().is_some();
         let is_told = result.under.is_none() && (fails || !result.evidence().is_empty());
         let (expected, actual) = result.cause().and_then(step::pair).unzip();

@@ -10,7 +10,7 @@ use crate::judge::{Skip, Verdict};
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::model::spent::Spent;
-use crate::session::{Places, Turn};
+use crate::session::{Places, Seat, Turn};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
@@ -24,8 +24,10 @@ pub(super) fn abreast(
 ) -> Result<Attempt, Error> {
     let queue = Queue::of(scenarios);
     let share = job.share();
+    let seat = job.turn.another_seat();
     let afar = |places: &Places| {
         let (turn, heard) = (Turn::at(places.clone(), None), Heard::default());
+        turn.sits_at(seat.as_ref().map(Seat::another));
         let came = queue.work(options, share.taken(&turn, &heard));
         (came, turn.spent(), heard.all())
     };

@@ -2,6 +2,7 @@
 
 use super::alarms::{self, Heard};
 use super::attempt::{Attempt, TRIES, TrialOptions};
+use super::audience::Happening;
 use super::begun::Begun;
 use super::check_budget;
 use super::descriptors;
@@ -343,6 +344,7 @@ pub(crate) fn run_cases(
     let begun = Begun::now();
     let end = RunEnd::of(settings);
     let lab = Lab::of(&first.target, settings.isolation)?;
+    settings.audience.hears(Happening::Planned(cases.len()));
     let (isolation, why_host) = (
         lab.isolation().to_owned(),
         lab.why_host().map(str::to_owned),
@@ -359,12 +361,15 @@ pub(crate) fn run_cases(
         },
         at_a_time(&cases, settings),
         |&(place, case), turn| {
+            let _shown = settings.audience.sees_begin(&case.id, turn);
             let result = retried(settings, &end, || {
                 let ran = run_in_turn(case, settings, &end, turn);
                 // What keeps one server from running says nothing of the others.
                 ran.unwrap_or_else(|error| not_run(case, &error))
             });
-            CheckResult { place, ..result }
+            let result = CheckResult { place, ..result };
+            settings.audience.hears(Happening::Concluded(&result));
+            result
         },
         on_result,
     );

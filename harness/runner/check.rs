@@ -1,6 +1,7 @@
 //! From a target and a selection of checks to a report.
 
 use super::alarms::Heard;
+use super::audience::Happening;
 use super::begun::Begun;
 use super::check_budget;
 use super::checked::retried_result;
@@ -57,6 +58,7 @@ pub fn check(
     let placed = whole.iter().copied().enumerate().collect();
     let chosen = part_of(placed, settings, |(_, check): &(usize, &Check)| check.id)?;
     saved::make_folder(settings)?;
+    settings.audience.hears(Happening::Planned(chosen.len()));
     let begun = Begun::now();
     let turn = Turn::default();
     let taken = descriptors::take_what_there_is(descriptors::needed(&[]), &turn);
@@ -69,6 +71,8 @@ pub fn check(
         Ok(probed) => probed,
         Err(over) => {
             let report = untried(target, settings, &chosen, over, begun)?;
+            let told = report.results.iter().map(Happening::Concluded);
+            told.for_each(|told| settings.audience.hears(told));
             report.results.iter().for_each(on_result);
             return Ok(report);
         }
@@ -85,6 +89,12 @@ pub fn check(
         observations: first_observations(&probed),
         spent: tried.spent(&probed),
     };
+    let is_told = |result: &&CheckResult| {
+        let is_chosen = chosen.iter().any(|(_, check)| check.id == result.id);
+        is_chosen || tried.serves_nobody || result.cause().is_some()
+    };
+    let told = came.results.iter().filter(is_told);
+    told.for_each(|result| settings.audience.hears(Happening::Concluded(result)));
     match tried.serves_nobody {
         true => came.results.iter().for_each(on_result),
         false => {
@@ -240,7 +250,11 @@ fn performed(
                     Came::observed(observation.name, value, crash, turn)
                 }
             };
-            came.at(work.place)
+            let came = came.at(work.place);
+            let is_new = |result: &&CheckResult| tried.has_not_tried(&result.id);
+            let new = came.results.iter().filter(is_new);
+            new.for_each(|result| first.settings.audience.hears(Happening::Concluded(result)));
+            came
         },
         &|came: &Came| came.results.iter().for_each(on_result),
     )
@@ -406,6 +420,10 @@ impl<'a> Tried<'a> {
         };
         let spent = result.spent.clone();
         Came::of(result, spent)
+    }
+
+    fn has_not_tried(&self, id: &str) -> bool {
+        !self.results.iter().any(|result| result.id == id)
     }
 
     /// The results of what is reported of it, each with its place in the whole run.

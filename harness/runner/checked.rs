@@ -28,6 +28,13 @@ pub(super) fn retried_result(
     job: Job<'_>,
 ) -> CheckResult {
     let _told = tracing::debug_span!("check", id = check.id).entered();
+    let is_tried = not_tried(check, unserved, job).is_none();
+    let audience = &job.settings.audience;
+    // What is tried for the sake of others is not told.
+    let _shown = is_tried.then(|| match job.settings.selects(check.id) {
+        true => audience.sees_begin(check.id, job.turn),
+        false => audience.sees(check.id, job.turn),
+    });
     let is_first = Cell::new(true);
     retried(job.settings, job.findings.end(), || {
         // What it has found itself is no reason to look less closely.

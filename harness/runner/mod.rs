@@ -3,6 +3,7 @@
 mod abreast;
 mod alarms;
 mod attempt;
+mod audience;
 mod begun;
 mod cases;
 mod check;
@@ -38,6 +39,7 @@ mod unsaved;
 mod work;
 mod worth;
 
+pub(crate) use audience::{Audience, Happening};
 pub(crate) use cases::{CaseRun, Given, cases_of, run_case, run_cases, with_all_mistakes};
 pub use check::check;
 pub(crate) use check::not_started;

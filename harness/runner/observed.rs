@@ -57,6 +57,7 @@ pub(super) fn observe(
 ) -> (String, Option<CheckResult>) {
     let begun = Instant::now();
     let heard = Heard::default();
+    let _shown = job.settings.audience.sees(observation.name, job.turn);
     let job = job.of(observation.name, &heard);
     let job = job.in_time_of(std::slice::from_ref(scenario));
     let trial = job.trial(&unmeasured(scenario), false);

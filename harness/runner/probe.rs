@@ -62,6 +62,9 @@ impl Probed {
     }
 }
 
+/// What the first look at a server is called while it lasts.
+const FIRST_LOOK: &str = "first look";
+
 /// Starts the server once, talks to it politely, and tells what is to be known of it.
 pub(super) async fn probe(
     target: &Target,
@@ -73,6 +76,7 @@ pub(super) async fn probe(
     let why_writes_to_host = lab.why_unbounded();
     let nursery = lab.nursery();
     let turn = Turn::default();
+    let _shown = settings.audience.sees(FIRST_LOOK, &turn);
     let mut session = Session::start(target, lab.clone(), turn.clone()).await?;
     let mut subject = subject_of(&session, &lab, target, settings)?;
     let mut trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);

@@ -1,5 +1,6 @@
 //! A run that is made again and again, and what comes of all rounds.
 
+use super::audience::Happening;
 use super::settings::Settings;
 use crate::judge::{Doubt, Verdict};
 use crate::model::error::Error;
@@ -43,6 +44,7 @@ pub(crate) fn in_rounds(
     let mut made = 0;
     while rounds.has_another(made, begun.elapsed()) && !is_over(whole.as_ref(), settings, begun) {
         made += 1;
+        settings.audience.hears(Happening::Round(made));
         let round = settings_of_round(settings, whole.as_ref(), begun);
         let ran = run(&round, &|result| {
             if result.outcome() == Outcome::Fail {

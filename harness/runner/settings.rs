@@ -1,5 +1,6 @@
 //! How a run is carried out.
 
+use super::audience::Audience;
 use super::exclusive::Exclusive;
 use super::interrupt::Interrupt;
 use super::rounds::Rounds;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub strict: bool,
     /// Ends the run when it is raised.
     pub interrupt: Interrupt,
+    /// Who follows the run while it lasts.
+    pub(crate) audience: Audience,
     /// What could not be saved of the trials of all runs that have a clone of these settings.
     pub(crate) unsaved: Unsaved,
     /// Lets a trial be alone among those of all runs that have a clone of these settings.
@@ -131,6 +134,7 @@ impl Default for Settings {
             among: None,
             strict: false,
             interrupt: Interrupt::default(),
+            audience: Audience::default(),
             unsaved: Unsaved::default(),
             exclusive: Exclusive::default(),
             invocation: None,
@@ -172,6 +176,7 @@ impl Settings {
             verbose: _,
             strict,
             interrupt: _,
+            audience: _,
             unsaved: _,
             exclusive: _,
             invocation: _,

@@ -1,5 +1,6 @@
 //! What the time of a turn is spent on: one account, kept by all that the turn does.
 
+use super::board::Seat;
 use crate::model::spent::{ALL, Spent, SpentOn};
 use crate::sys::own_use::thread_time;
 use std::cell::RefCell;
@@ -36,16 +37,22 @@ pub(crate) struct Spending {
     account: Account,
     on: SpentOn,
     began: Instant,
+    /// Where others read of it.
+    seat: Option<Rc<Seat>>,
 }
 
 impl Account {
-    /// Begins to spend time on something.
-    pub(super) fn begin(&self, on: SpentOn) -> Spending {
+    /// Begins to spend time on something, of which others read at this seat.
+    pub(super) fn begin(&self, on: SpentOn, seat: Option<Rc<Seat>>) -> Spending {
         self.0.borrow_mut().change(on, |open| open + 1);
+        if let Some(seat) = &seat {
+            seat.begin(on);
+        }
         Spending {
             account: self.clone(),
             on,
             began: Instant::now(),
+            seat,
         }
     }
 
@@ -68,6 +75,9 @@ impl Drop for Spending {
         ledger.change(self.on, |open| open - 1);
         if self.on == SpentOn::Start {
             ledger.spent.starts.push(self.began.elapsed());
+        }
+        if let Some(seat) = &self.seat {
+            seat.end(self.on);
         }
     }
 }
@@ -113,8 +123,11 @@ mod tests {
     #[tokio::test]
     async fn time_is_spent_on_the_gravest_of_what_is_done_at_once() {
         let account = Account::default();
-        let scenario = account.begin(SpentOn::Scenario);
-        let (one, two) = (account.begin(SpentOn::Rest), account.begin(SpentOn::Rest));
+        let scenario = account.begin(SpentOn::Scenario, None);
+        let (one, two) = (
+            account.begin(SpentOn::Rest, None),
+            account.begin(SpentOn::Rest, None),
+        );
         drop(one);
         let rested = wait().await;
         drop(two);
@@ -127,8 +140,8 @@ mod tests {
     #[tokio::test]
     async fn servers_that_are_started_are_counted_also_while_a_failure_is_made_sure_of() {
         let account = Account::default();
-        let confirmation = account.begin(SpentOn::Confirmation);
-        let start = account.begin(SpentOn::Start);
+        let confirmation = account.begin(SpentOn::Confirmation, None);
+        let start = account.begin(SpentOn::Start, None);
         let started = wait().await;
         drop(start);
         drop(confirmation);

@@ -55,7 +55,7 @@ impl Session<'_> {
     /// A line that is not one of clients alone.
     pub(super) async fn line(&mut self, line: &Line, number: usize) -> Result<Flow, Error> {
         self.observer.look_at_figures();
-        self.observer.record(What::StepBegan(number));
+        self.begin_step(number);
         let (how, flow) = match &line.step {
             Step::Server(action) => self.server_step(action).await?,
             Step::Backend { name, action } => self.backend_step(name, action).await,
@@ -79,6 +79,13 @@ impl Session<'_> {
         Ok(flow)
     }
 
+    fn begin_step(&self, step: usize) {
+        self.observer.record(What::StepBegan(step));
+        if let Some(seat) = self.observer.turn.seat() {
+            seat.begin_step(step);
+        }
+    }
+
     fn end_step(&self, step: usize, member: Option<u32>, how: Ended, flow: Flow) {
         self.observer.record_destroyed_sockets();
         self.observer.ends.record_soon();
@@ -92,6 +99,9 @@ impl Session<'_> {
         }
         self.observer.record(What::StepEnded { step, member, how });
         self.observer.look_at_figures();
+        if let Some(seat) = self.observer.turn.seat() {
+            seat.end_step(step);
+        }
     }
 
     /// Lets every client behind a name go through lines that concern no one else; all is over when all are done.
@@ -137,7 +147,7 @@ impl Session<'_> {
                 self.walk_again(*times, client, lines, number + 1).await
             }
             Step::Client { action, .. } => {
-                self.observer.record(What::StepBegan(number));
+                self.begin_step(number);
                 let (how, flow) = self.client_move(client, action).await;
                 if let Some(late) = client.take_lateness() {
                     self.observer

@@ -5,6 +5,7 @@ mod anonymous;
 mod arrivals;
 mod backends;
 mod blame;
+mod board;
 mod calibration;
 mod client;
 mod client_steps;
@@ -39,6 +40,7 @@ mod tls;
 mod told;
 mod turn;
 
+pub(crate) use board::{Board, Seat, Shown, Sight, Wait};
 pub(crate) use idle::Idle;
 pub(crate) use phases::Session;
 pub(crate) use turn::{Places, Turn};

@@ -258,6 +258,10 @@ impl<'a> Session<'a> {
     async fn phase(&mut self, phase: Phase, scenario: &Scenario) -> Result<Flow, Error> {
         tracing::debug!(?phase, "phase begins");
         self.enter(phase, scenario).await;
+        let seat = self.observer.turn.seat();
+        if let Some(seat) = &seat {
+            seat.enter(phase, scenario);
+        }
         let performing = self.observer.turn.spends_on(SpentOn::Scenario);
         let flow = self.lines(&scenario.lines, 0).await?;
         if flow.is_continue() && scenario.forbids_something() {
@@ -265,6 +269,9 @@ impl<'a> Session<'a> {
             self.observer.hear_nothing_more().await;
         }
         drop(performing);
+        if let Some(seat) = &seat {
+            seat.leave();
+        }
         Ok(self.leave(phase, flow).await)
     }
 

@@ -1,6 +1,7 @@
 //! A trial's turn among the few that are performed at a time, which it gives back to wait for long.
 
 use super::account::{Account, Spending};
+use super::board::Seat;
 use crate::model::spent::{Spent, SpentOn};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -107,6 +108,8 @@ struct Held {
     /// Nobody else is to be performed meanwhile.
     is_alone: Cell<bool>,
     account: Account,
+    /// Where others read what is done in it.
+    seat: RefCell<Option<Rc<Seat>>>,
 }
 
 impl Turn {
@@ -134,13 +137,29 @@ impl Turn {
         Self(Rc::new(Held {
             places: self.0.places.clone(),
             account: self.0.account.clone(),
+            seat: RefCell::new(self.another_seat().map(Rc::new)),
             ..Held::default()
         }))
     }
 
+    /// Lets others read what is done in it.
+    pub(crate) fn sits_at(&self, seat: Option<Seat>) {
+        self.0.seat.replace(seat.map(Rc::new));
+    }
+
+    /// A seat for what is done beside it.
+    pub(crate) fn another_seat(&self) -> Option<Seat> {
+        self.seat().map(|seat| seat.another())
+    }
+
+    /// Where others read what is done in it, where they do.
+    pub(super) fn seat(&self) -> Option<Rc<Seat>> {
+        self.0.seat.borrow().clone()
+    }
+
     /// Spends its time on something for as long as what is returned is held.
     pub(crate) fn spends_on(&self, what: SpentOn) -> Spending {
-        self.0.account.begin(what)
+        self.0.account.begin(what, self.seat())
     }
 
     /// Waits in line for what others give.

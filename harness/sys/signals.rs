@@ -57,3 +57,18 @@ pub(crate) fn wait_for(signals: &[i32]) -> io::Result<i32> {
         errno => Err(io::Error::from_raw_os_error(errno)),
     }
 }
+
+/// Does with a signal that is caught what is done where it is not: this process stops, and goes on behind the call, or ends.
+pub(crate) fn as_if_not_caught(signal: i32) {
+    // SAFETY: all-zero is a valid action, and SIG_DFL one that runs nothing; both actions live on this stack. What is installed
+    // meanwhile is the default, and afterwards what was there before.
+    unsafe {
+        let mut default: libc::sigaction = std::mem::zeroed();
+        default.sa_sigaction = libc::SIG_DFL;
+        let mut caught: libc::sigaction = std::mem::zeroed();
+        if libc::sigaction(signal, &default, &mut caught) == 0 {
+            libc::raise(signal);
+            libc::sigaction(signal, &caught, std::ptr::null_mut());
+        }
+    }
+}

@@ -153,7 +153,7 @@ fn set_open_files(pid: i32, limits: &libc::rlimit) -> Result<(), Errno> {
     check(unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, limits, std::ptr::null_mut()) })
 }
 
-/// Registers a socket with the event loop of the calling thread.
+/// Registers a descriptor with the event loop of the calling thread.
 pub(crate) fn watched(
     socket: Rc<OwnedFd>,
 ) -> std::io::Result<tokio::io::unix::AsyncFd<Rc<OwnedFd>>> {

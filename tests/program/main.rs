@@ -110,6 +110,8 @@ mod starting;
 mod stopping;
 /// Clients that speak TLS.
 mod tls;
+/// What is seen of a run while it lasts.
+mod watching;
 /// How the processes of a server end that are not its first one.
 mod workers;
 

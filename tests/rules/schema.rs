@@ -41,8 +41,11 @@ fn mistakes(schema: &Value, root: &Value, value: &Value, place: &str) -> Vec<Str
             }
             "$ref" => {
                 let wanted = wanted.as_str().unwrap();
-                match wanted.strip_prefix("#/$defs/") {
-                    Some(name) => {
+                // A definition of this schema or of another file, or another schema by the name of it.
+                match wanted.split_once("#/$defs/") {
+                    Some((file, name)) => {
+                        let other = (!file.is_empty()).then(|| read(Path::new("docs").join(file)));
+                        let root = other.as_ref().unwrap_or(root);
                         deeper.extend(mistakes(&root["$defs"][name], root, value, place));
                     }
                     None => {
@@ -254,6 +257,69 @@ fn report_of_several_targets_and_what_is_otherwise_in_it_are_as_their_schemas_sa
         let told = &diff.report["targets"][0];
         let is_told = |what: &str| !told[what].as_array().unwrap().is_empty();
         assert!(is_told("worse") && is_told("lost") || is_told("better") && is_told("gained"));
+    }
+}
+
+#[test]
+fn events_of_a_run_are_as_their_schema_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events");
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let violating = [
+        "serve",
+        "echo",
+        "--violate",
+        "stop/stdout-closed",
+        "--port",
+        "{port}",
+    ];
+    let only = [
+        "polite/exchange",
+        "stop/stdout-closed",
+        "datagram/empty",
+        "partial/every-cut",
+    ];
+    sockdrill(&["check", "--speaks", "echo", "--strict", "--events"])
+        .arg(&file)
+        .args(only.iter().flat_map(|glob| ["--only", glob]))
+        .args(["--", program])
+        .args(violating)
+        .run()
+        .code(1);
+    let schema = read("docs/events.schema.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let events: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for event in &events {
+        demand_validity(&schema, event);
+    }
+    let kinds = [
+        "run-started",
+        "check-started",
+        "result",
+        "finding",
+        "run-ended",
+    ];
+    for kind in kinds {
+        assert!(
+            events.iter().any(|event| event["event"] == kind),
+            "no {kind} in {text}"
+        );
+    }
+    let slow = json!({
+        "event": "slow", "ms": 10_000, "id": "a/b", "tried_ms": 10_000, "waits_for": "alice waits for fin", "waited_ms": 9_000,
+        "phase": "scenario", "step": "alice expect fin", "line": 4,
+    });
+    demand_validity(&schema, &slow);
+    for spoil in ["event", "id", "phase", "line"] {
+        let mut spoilt = slow.clone();
+        spoilt[spoil] = json!([]);
+        assert!(
+            !mistakes(&schema, &schema, &spoilt, "$").is_empty(),
+            "{spoil}"
+        );
     }
 }
 
