@@ -21,6 +21,7 @@ mod list;
 mod log;
 mod man;
 mod markdown;
+mod mended;
 mod named;
 mod output;
 mod profile_page;

@@ -7,6 +7,8 @@ mod findings;
 mod html;
 #[cfg(feature = "report")]
 mod junit;
+#[cfg(feature = "cli")]
+pub(crate) mod picture;
 pub(crate) mod place;
 pub(crate) mod sentence;
 mod step;
