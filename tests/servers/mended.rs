@@ -58,7 +58,8 @@ const KINDS: &[Kind] = &[
         name: "leak",
         program: "lines",
         checks: &["crowd/connect-and-leave", "half-close/silent"],
-        beside: "",
+        // What is forgotten is closed by its deadline where that is of the connection, as in Node.js.
+        beside: "deadline",
         unseen: &[],
     },
     Kind {
