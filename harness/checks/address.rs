@@ -5,6 +5,7 @@ use crate::checks::counterexample::{bound, each, echo, listen};
 use crate::model::action::ConnectOptions;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
+use crate::model::defect::Defect;
 use crate::model::dialogue::{ClientSteps, scenario};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
@@ -65,6 +66,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client goes through the exchange over ::1.",
         quantities: "",
         fix: "Treat addresses as opaque, or handle both families.",
+        defect: &Defect::LISTEN,
         needs: &[Need::TCP, Need::IPV6, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -84,6 +86,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client goes through the exchange over ::ffff:127.0.0.1.",
         quantities: "",
         fix: "Take the IPv4 address out of its IPv6 form before looking at it.",
+        defect: &Defect::LISTEN,
         needs: &[Need::TCP, Need::DUAL_STACK, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -106,6 +109,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A server whose command names 127.0.0.1 is called on 127.0.0.2.",
         quantities: "",
         fix: "Bind to the address that was given, not to all.",
+        defect: &Defect::LISTEN,
         needs: &[Need::TCP, Need::TOLD_LOOPBACK],
         policy: Policy::MUST,
         scenarios: |_| {

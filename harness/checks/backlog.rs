@@ -5,6 +5,7 @@ use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
+use crate::model::defect::Defect;
 use crate::model::dialogue::{
     ClientSteps, scenario, server_does, server_expects, server_requires, settle,
 };
@@ -68,6 +69,7 @@ pub(super) const CHECKS: &[Check] = &[
                      Without --deep limits of up to 1,100 are filled, more than the 1,024 that are often asked for; \
                      with it any.",
         fix: "Pass the promised number to listen(2); it is capped by net.core.somaxconn.",
+        defect: &Defect::LISTEN,
         needs: &[Need::TCP, Need::BACKLOG, Need::ONE_LISTENER],
         policy: Policy {
             fresh_server: true,
@@ -114,6 +116,7 @@ pub(super) const CHECKS: &[Check] = &[
                      twice a queue of 256, and four times 128 (SOMAXCONN before Linux 5.4). With --deep up to 5,120: \
                      more than 4,096, today's somaxconn, as far as the server has descriptors for.",
         fix: "Accept until there is nothing to accept, with a backlog to match the load.",
+        defect: &Defect::LISTEN,
         needs: &[
             Need::STREAM,
             Need::DIALOGUE,
@@ -162,6 +165,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Ten more than the queue holds are dropped whatever the server does, for it is stopped. Without \
                      --deep queues of up to 1,100 are filled, with it any.",
         fix: "Accept in a loop until accept(2) says that there is nothing left.",
+        defect: &Defect::ACCEPT,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::ONE_LISTENER],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -210,6 +214,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Five, or one more than the backlog, come as one event: a loop that accepts once an event leaves \
                      four. With --deep fifty, as far as the accept queue and the descriptors allow.",
         fix: "Accept until EAGAIN, or use level-triggered events.",
+        defect: &Defect::ACCEPT,
         needs: &[Need::STREAM, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -267,6 +272,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Sixteen come to a server that may open eight more descriptors, so that some of them meet EMFILE \
                      whatever else it opens. --deep changes nothing.",
         fix: "On EMFILE stop accepting until a connection has ended or some time has passed.",
+        defect: &Defect::ACCEPT,
         needs: &[
             Need::STREAM,
             Need::SEVERAL_AT_ONCE,

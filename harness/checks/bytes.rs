@@ -6,6 +6,7 @@ use crate::checks::counterexample::{Stream, answer, each, echo, listen};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation, Source};
+use crate::model::defect::Defect;
 use crate::model::dialogue::{self, ClientSteps, pause, scenario, settle};
 use crate::model::expectation::Expectation;
 use crate::model::limits::STEP_WITHIN;
@@ -167,6 +168,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A payload with NUL bytes at its beginning, in its middle and at its end is sent.",
         quantities: "",
         fix: TEXT_CURE,
+        defect: &Defect::BYTES,
         needs: &[Need::MODEL],
         policy: Policy::MUST,
         scenarios: |subject| exchange("NUL bytes", b"\0a\0\0b\0", subject),
@@ -192,6 +194,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "Payloads with lone continuation bytes, overlong forms and cut sequences are sent.",
         quantities: "",
         fix: TEXT_CURE,
+        defect: &Defect::BYTES,
         needs: &[Need::MODEL],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -219,6 +222,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A payload of all 256 byte values is sent.",
         quantities: "",
         fix: TEXT_CURE,
+        defect: &Defect::BYTES,
         needs: &[Need::MODEL],
         policy: Policy::MUST,
         scenarios: |subject| exchange("all byte values", &(0..=255).collect::<Vec<u8>>(), subject),
@@ -245,6 +249,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Three times 64 KiB are three seeds: a parser takes a wrong turn in the first bytes of most of \
                      them, and some buffers end at 64 KiB. With --deep thirty seeds; --seed gives others.",
         fix: "Check every length and index that comes from outside.",
+        defect: &Defect::BYTES,
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -276,6 +281,7 @@ pub(super) const CHECKS: &[Check] = &[
                      twice over: in memory, and in the time of a server that copies it at each read. With --deep 60 \
                      MiB, the most that one step sends.",
         fix: "Bound what is collected, and end the conversation beyond it.",
+        defect: &Defect::BOUNDED,
         needs: &[Need::OWN_PROCESS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -321,6 +327,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "8 KiB are longer than a request in the protocols that have a penalty for noise. The promise says \
                      how long it lasts; --deep changes nothing.",
         fix: "Bound the time for which a client is ignored, or promise what it is.",
+        defect: &Defect::DEADLINE,
         needs: &[
             Need::STREAM,
             Need::EXCHANGES,
@@ -374,6 +381,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "One byte less, exactly, and one byte more than is promised are where a buffer is too short by \
                      one; half as much again and much more are where it is written beyond. --deep changes nothing.",
         fix: "Keep room for the longest request and its newline, and say no to a longer one as the protocol does.",
+        defect: &Defect::BOUNDED,
         needs: &[
             Need::MODEL,
             Need::REPLY,
@@ -395,6 +403,7 @@ pub(super) const CHECKS: &[Check] = &[
                  later.",
         quantities: "",
         fix: "Tell EAGAIN from the end of input.",
+        defect: &Defect::INTERRUPTED,
         needs: &[Need::STREAM, Need::DIALOGUE, Need::REQUEST],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -434,6 +443,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client sends one urgent byte and leaves.",
         quantities: "",
         fix: "Ignore urgent data, or read it in line (SO_OOBINLINE).",
+        defect: &Defect::BYTES,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |_| {

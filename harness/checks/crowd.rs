@@ -8,6 +8,7 @@ use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy, Referral};
 use crate::model::data::Data;
 use crate::model::data::Segmentation;
+use crate::model::defect::Defect;
 use crate::model::dialogue::{
     self, ClientSteps, repeat, scenario, server_expects_within, server_requires, settle,
 };
@@ -324,6 +325,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client connects and is silent; another is served.",
         quantities: "",
         fix: "Accept in one place, and serve each connection by itself.",
+        defect: &Defect::MANY,
         needs: &[Need::STREAM, Need::CONCURRENT],
         policy: Policy {
             gate: Some(Gate::Promise {
@@ -360,6 +362,7 @@ pub(super) const CHECKS: &[Check] = &[
                      thousand, as far as the server has descriptors for: more than the 200 of Tomcat and the 400 of \
                      Apache.",
         fix: "Do not tie a worker to a connection, or queue connections for workers.",
+        defect: &Defect::MANY,
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -401,6 +404,7 @@ pub(super) const CHECKS: &[Check] = &[
                      happens on one of two cold servers is found on five with a chance of 97 in a hundred. With \
                      --deep fifty servers: what happens on one of ten is found as surely as 99 in a hundred.",
         fix: "Count the clients that wait for a worker together with the workers that are free, or do not tie one to a connection.",
+        defect: &Defect::MANY,
         needs: &[
             Need::OWN_PROCESS,
             Need::STREAM,
@@ -449,6 +453,7 @@ pub(super) const CHECKS: &[Check] = &[
                      takes. With --deep five hundred, as far as the server has descriptors for; late readers stay \
                      four, for all that is sent is kept.",
         fix: "Keep buffers with their connection, and close each descriptor exactly once.",
+        defect: &Defect::MANY,
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
         policy: Policy {
             referrals: &[Referral {
@@ -472,6 +477,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Fifty with 32 KiB each, in pieces of some 4 KiB that end inside of lines, have their reads and writes mixed hundreds of times. \
                      With --deep five hundred, as far as the server has descriptors for.",
         fix: "Keep what was not written with its connection, and write to each from one place.",
+        defect: &Defect::WHOLE_WRITES,
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
         policy: Policy {
             referrals: &[Referral {
@@ -513,6 +519,7 @@ pub(super) const CHECKS: &[Check] = &[
                      tell a descriptor that is kept from a pool (Growth in evidence.md). With --deep ten times as \
                      many.",
         fix: "Close the descriptor on every path out of a conversation.",
+        defect: &Defect::LEAK,
         needs: &[Need::OWN_PROCESS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy {
             gate: Some(Gate::Serving(|subject| !subject.profile.has_dialogue())),
@@ -554,6 +561,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "A thousand show what is kept of one connection in a hundred, and make a KiB that is kept of each \
                      the MiB that is worth growing doses (Growth in evidence.md). With --deep ten thousand.",
         fix: "Give back all that a connection took when it ends.",
+        defect: &Defect::LEAK,
         needs: &[
             Need::OWN_PROCESS,
             Need::STREAM,
@@ -597,6 +605,7 @@ pub(super) const CHECKS: &[Check] = &[
                      five that speak and are turned away show a place that is kept of any, for all promised places \
                      are asked for again. With --deep fifty of these.",
         fix: "Count the connections that are open, and say to the next one what is promised, or leave it in the queue.",
+        defect: &Defect::ACCEPT,
         needs: &[
             Need::OWN_PROCESS,
             Need::STREAM,
@@ -672,6 +681,7 @@ pub(super) const CHECKS: &[Check] = &[
                      descriptors as a server may have open besides; that 1,024 is in use is required. With --deep \
                      eleven thousand, as far as the server and the host have descriptors for.",
         fix: "Use poll(2) or epoll(7), or refuse connections whose descriptor is FD_SETSIZE or more.",
+        defect: &Defect::MANY,
         needs: &[
             Need::STREAM,
             Need::SEVERAL_AT_ONCE,
@@ -706,6 +716,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client talks and stays; a second one connects and sends its request; the first one leaves.",
         quantities: "",
         fix: "Go back to accept when a conversation has ended, however it ended.",
+        defect: &Defect::MANY,
         needs: &[
             Need::STREAM,
             Need::DIALOGUE,

@@ -6,6 +6,7 @@ use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation, Source};
+use crate::model::defect::Defect;
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario, server_does, settle};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
@@ -85,6 +86,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "An empty datagram is sent, then others.",
         quantities: "",
         fix: "Treat a length of zero as a datagram without content.",
+        defect: &Defect::DATAGRAMS,
         needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |_| {
@@ -118,6 +120,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "65,507 bytes are the largest payload of a datagram over IPv4 (udp(7)), and buffers of powers of \
                      two below it end at sizes that are tried. There is no more for --deep.",
         fix: "Receive into 65,535 bytes, or look at MSG_TRUNC and drop what was cut (recv(2)).",
+        defect: &Defect::DATAGRAMS,
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -161,6 +164,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Two hundred take a parser into most of the branches that depend on a byte or two. With --deep \
                      two thousand.",
         fix: "Check every length and index that comes from outside.",
+        defect: &Defect::DATAGRAMS,
         needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -202,6 +206,7 @@ pub(super) const CHECKS: &[Check] = &[
                      rmem_default), so that it is full when the server runs on. With --deep ten thousand of 5,000 \
                      bytes: as much, in more pieces.",
         fix: "Let the kernel drop what does not fit its queue.",
+        defect: &Defect::DATAGRAMS,
         needs: &[Need::DATAGRAM, Need::MODEL, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -249,6 +254,7 @@ pub(super) const CHECKS: &[Check] = &[
                      peers, and all their datagrams fit its queue: none is dropped. With --deep fifty times each; \
                      twenty they stay, for the queue.",
         fix: "Answer each datagram to the address it came from.",
+        defect: &Defect::DATAGRAMS,
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -288,6 +294,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Ten errors come back, each by itself, also to a server that tries once more after the first: of several at once \
                      a socket tells one (on a loaded host the kernel brings them together). With --deep a hundred.",
         fix: "Treat ECONNREFUSED of a datagram socket as news about one peer.",
+        defect: &Defect::DATAGRAMS,
         needs: &[Need::DATAGRAM, Need::DIALOGUE],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -344,6 +351,7 @@ pub(super) const CHECKS: &[Check] = &[
                      own): the twelfth reply finds no room, and four requests more leave room for others in the server's queue. \
                      There is no more for --deep.",
         fix: "Send with MSG_DONTWAIT, and drop or keep for later what does not fit.",
+        defect: &Defect::DATAGRAMS,
         needs: &[
             Need::DATAGRAM,
             Need::UNIX_DATAGRAM,
@@ -397,6 +405,7 @@ pub(super) const CHECKS: &[Check] = &[
                    the kernel's counter.",
         quantities: "",
         fix: "Let an error of a reply be that reply's end, and nothing else.",
+        defect: &Defect::DATAGRAMS,
         needs: &[Need::DATAGRAM, Need::OWN_NAMESPACE, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -430,6 +439,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A server bound to all addresses is asked on 127.0.0.2.",
         quantities: "",
         fix: "Take the asked address from IP_PKTINFO, and reply from it (ip(7)).",
+        defect: &Defect::DATAGRAMS,
         needs: &[Need::DATAGRAM, Need::DIALOGUE, Need::REPLY, Need::WILDCARD],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -468,6 +478,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "",
         fix: "Set neither SO_REUSEADDR nor SO_REUSEPORT on a datagram socket: it has no TIME_WAIT. Let an error of bind end the \
               program.",
+        defect: &Defect::DATAGRAMS,
         needs: &[
             Need::DATAGRAM,
             Need::INTERNET,
@@ -488,6 +499,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "Each datagram is sent twice.",
         quantities: "",
         fix: "Keep no state between datagrams, unless the protocol has one.",
+        defect: &Defect::DATAGRAMS,
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
         scenarios: |subject| ordered("each datagram twice", &[0, 0, 1, 1], subject),
@@ -511,6 +523,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "Datagrams are sent forwards and backwards.",
         quantities: "",
         fix: "Keep no state between datagrams, unless the protocol has one.",
+        defect: &Defect::DATAGRAMS,
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
         scenarios: |subject| ordered("forwards and backwards", &[0, 1, 2, 2, 1, 0], subject),

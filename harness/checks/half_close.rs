@@ -6,6 +6,7 @@ use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation};
+use crate::model::defect::Defect;
 use crate::model::dialogue::{self, ClientSteps, scenario, server_does, settle};
 use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
@@ -151,6 +152,7 @@ pub(super) const CHECKS: &[Check] = &[
                    and continued must end no connection by itself.",
         quantities: "",
         fix: "On end of input, finish and send what is owed, then close.",
+        defect: &Defect::HALF_CLOSE,
         needs: &[
             Need::STREAM,
             Need::DIALOGUE,
@@ -236,6 +238,7 @@ pub(super) const CHECKS: &[Check] = &[
                      six and about a dozen between: parsers change their state at the edges. With --deep every \
                      position.",
         fix: "Treat the end of input inside a request as the end of the connection, and close it.",
+        defect: &Defect::LEAK,
         needs: &[
             Need::OWN_PROCESS,
             Need::STREAM,
@@ -282,6 +285,7 @@ pub(super) const CHECKS: &[Check] = &[
                      server keeps for one. With --deep thirty, as far as places, descriptors and the accept queue \
                      allow.",
         fix: "Close on end of input, also where no request has begun.",
+        defect: &Defect::LEAK,
         needs: &[Need::OWN_PROCESS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -329,6 +333,7 @@ pub(super) const CHECKS: &[Check] = &[
                      segments of 536 bytes (RFC 9293, section 3.7.1) it is some 50 KiB, so that 1 MiB will do. With --deep 60 MiB, the most \
                      that one step sends, and 10 MiB.",
         fix: "Close only when the write queue is empty.",
+        defect: &Defect::HALF_CLOSE,
         needs: &[
             Need::STREAM,
             Need::REPLY,
@@ -361,6 +366,7 @@ pub(super) const CHECKS: &[Check] = &[
                      server closes, and as little as the kernel usually takes off a server at once. --deep changes \
                      nothing: more would keep the server in its write.",
         fix: "Leave SO_LINGER alone, or close where waiting harms nobody.",
+        defect: &Defect::LAST_WORDS,
         needs: &[
             Need::STREAM,
             Need::REPLY,
@@ -405,6 +411,7 @@ pub(super) const CHECKS: &[Check] = &[
                  nothing to ask for, they wait for the server before it greets: it is stopped until they are there.",
         quantities: "",
         fix: "After the reply, shut down the sending side and read what still comes, for a while, before closing.",
+        defect: &Defect::LAST_WORDS,
         needs: &[
             Need::STREAM,
             Need::DIALOGUE,

@@ -4,6 +4,7 @@ use super::derive::{SECOND_INSTANCE, killed_and_started_again, second_instance};
 use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
+use crate::model::defect::Defect;
 use crate::model::dialogue::{ClientSteps, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::ServerExpectation;
 use crate::model::need::Need;
@@ -73,6 +74,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "The server is killed with a client connected, and started again on the path that it left behind.",
         quantities: "",
         fix: "Before bind, connect to the path; where nobody answers, remove it.",
+        defect: &Defect::PATHS,
         needs: &[
             Need::LOCAL,
             Need::STREAM,
@@ -110,6 +112,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "",
         fix: "Before bind, connect to the path; remove it only where nobody answers (ECONNREFUSED), and end with an error where \
               somebody does. A lock file beside it keeps two from doing so at once.",
+        defect: &Defect::PATHS,
         needs: &[Need::LOCAL, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         policy: SECOND_INSTANCE,
         scenarios: |subject| Some(vec![second_instance(subject)]),
@@ -129,6 +132,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "The server is ended, a regular file is put at its path, and it is started again.",
         quantities: "",
         fix: "Remove only sockets: look at the file's type first (stat(2)).",
+        defect: &Defect::PATHS,
         needs: &[Need::LOCAL, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         policy: Policy {
             fresh_server: true,
@@ -165,6 +169,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Ten add enough to be worth growing doses, which tell a leak (Growth in evidence.md). With --deep \
                      a hundred.",
         fix: "Receive without room for control data, or close what comes.",
+        defect: &Defect::LEAK,
         needs: &[Need::LOCAL, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {

@@ -7,6 +7,7 @@ pub(crate) mod choices;
 pub(crate) mod counterexample;
 mod crowd;
 mod datagram;
+pub(crate) mod defects;
 mod derive;
 mod half_close;
 mod local;
@@ -29,6 +30,8 @@ pub(crate) mod stop;
 mod table;
 mod time_wait;
 mod timeout;
+#[cfg(any(test, feature = "cli"))]
+pub(crate) mod typical;
 mod unasked;
 
 pub use table::all;

@@ -9,6 +9,7 @@ use crate::checks::counterexample::{Stream, answer, each, echo_once_heard, liste
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation};
+use crate::model::defect::Defect;
 use crate::model::dialogue::{self, ClientSteps, scenario, server_expects};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
@@ -202,6 +203,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Of a request of up to 24 bytes every position is tried, of a longer one the first and the last \
                      six and about a dozen between, where parsers change their state. With --deep every position.",
         fix: "Collect bytes until the protocol says that the message is complete.",
+        defect: &Defect::FRAMING,
         needs: &[Need::STREAM, Need::LONG_REQUEST],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -229,6 +231,7 @@ pub(super) const CHECKS: &[Check] = &[
                  another client's ClientHello comes so, too.",
         quantities: "",
         fix: "Keep what was read until the message is complete.",
+        defect: &Defect::FRAMING,
         needs: &[Need::STREAM, Need::LONG_REQUEST],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -259,6 +262,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "The second shows who forgets to read again, the third who keeps something of the first. With \
                      --deep thirty.",
         fix: "After a reply, wait for the next request of the same client.",
+        defect: &Defect::FRAMING,
         needs: &[
             Need::STREAM,
             Need::REPLY,
@@ -306,6 +310,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Two and three show a remainder that is dropped; ten, and ten that differ, give each of several \
                      workers something to overtake with. With --deep a hundred in the place of ten.",
         fix: "After a message, look for the next one in the buffer before reading again.",
+        defect: &Defect::FRAMING,
         needs: &[Need::STREAM, Need::DIALOGUE, Need::REPLY, Need::PIPELINING],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -352,6 +357,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Of a request of up to 24 bytes every position is tried, of a longer one the first and the last \
                      six and about a dozen between. With --deep every position.",
         fix: "Keep what is left in the buffer after a message.",
+        defect: &Defect::FRAMING,
         needs: &[
             Need::STREAM,
             Need::LONG_REQUEST,
@@ -397,6 +403,7 @@ pub(super) const CHECKS: &[Check] = &[
                      and the largest send buffer (tcp_wmem). Without --deep some powers below 4 KiB and above 256 KiB \
                      are left out; with it none is, and 40 MiB are sent, too.",
         fix: "Read until the kernel has no more, and write until all is written.",
+        defect: &Defect::WHOLE_WRITES,
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -449,6 +456,7 @@ pub(super) const CHECKS: &[Check] = &[
                      and that is a few KiB here: the server has to wait, however slow it is, and thousands of times. With \
                      --deep 40 MiB, and ten times as long for them.",
         fix: "Write until all is written (`sendall`), or keep the rest and go on when the socket is writable.",
+        defect: &Defect::WHOLE_WRITES,
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -480,6 +488,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "256 KiB take some 3,000 segments of 88 bytes, more than any buffer that a client with the \
                      smallest window leaves the server. With --deep 2.5 MiB.",
         fix: "Expect short reads and short writes at any time.",
+        defect: &Defect::WHOLE_WRITES,
         needs: &[Need::TCP, Need::DIALOGUE],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -525,6 +534,7 @@ pub(super) const CHECKS: &[Check] = &[
                      does not read (128 KiB at first, tcp_rmem) hold: the rest waits in the server, or is not read by \
                      it. With --deep 60 MiB, the most that one step sends.",
         fix: "Write without blocking, and stop reading from a client that does not read.",
+        defect: &Defect::MANY,
         needs: &[
             Need::STREAM,
             Need::REPLY,
@@ -584,6 +594,7 @@ pub(super) const CHECKS: &[Check] = &[
                      more than both hold has to wait in a server that reads all. Of 8 MiB of replies half has to. \
                      With --deep 60 MiB, the most that one step sends, for limits of tens of MiB.",
         fix: "Stop reading from a client while much of what it is owed is unsent (`pause`, `drain`, a full channel).",
+        defect: &Defect::BOUNDED,
         needs: &[
             Need::STREAM,
             Need::REPLY,
@@ -626,6 +637,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Twice the promised size and what the kernel takes beside cannot be kept within the promise, \
                      whatever is in the kernel. The promise says how much; --deep changes nothing.",
         fix: "Look at what waits for a client wherever something is added to it, and end the connection when it is too much.",
+        defect: &Defect::BOUNDED,
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::OUTPUT_LIMIT],
         policy: Policy::MUST,
         scenarios: output::promised,
@@ -643,6 +655,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Five are more than a server has that serves one client after the other, or a pool of four. With \
                      --deep fifty, as far as places, descriptors and the accept queue allow.",
         fix: "Never wait for one client in a loop that serves all.",
+        defect: &Defect::MANY,
         needs: &[Need::STREAM, Need::LONG_REQUEST, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -676,6 +689,7 @@ pub(super) const CHECKS: &[Check] = &[
                      client that does so too, would stand still in a part of it. With --deep 60 MiB, the most that \
                      one step sends.",
         fix: "Read and write independently of each other, with backpressure.",
+        defect: &Defect::WHOLE_WRITES,
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
         scenarios: |subject| {

@@ -4,6 +4,7 @@ use super::derive::held_to_the_last;
 use crate::checks::counterexample::{Stream, answer, each, listen};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy};
+use crate::model::defect::Defect;
 use crate::model::dialogue::{ClientSteps, repeat, scenario, settle, steps_to_come_in};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
@@ -41,6 +42,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client connects, goes through the exchange of the profile and closes; a second one does the same after it.",
         quantities: "",
         fix: "Correct the server, or the [[exchange]] or model of its profile.",
+        defect: &Defect::FRAMING,
         needs: &[Need::DIALOGUE],
         policy: Policy {
             gate: Some(Gate::Serving(|_| true)),
@@ -76,6 +78,7 @@ pub(super) const CHECKS: &[Check] = &[
                    the other has been answered.",
         quantities: "",
         fix: "Keep all that belongs to a connection with that connection, and answer each datagram to its sender.",
+        defect: &Defect::MANY,
         needs: &[Need::DIALOGUE, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -102,6 +105,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Twenty are more than a server answers that closes behind a few of them. With --deep two hundred: \
                      more than the hundred behind which Apache closes (MaxKeepAliveRequests).",
         fix: "Keep the connection for the next request, or promise after-exchange = \"closes\".",
+        defect: &Defect::DEADLINE,
         needs: &[Need::STREAM, Need::DIALOGUE, Need::PROMISES_OPEN],
         policy: Policy::MUST,
         scenarios: |subject| {

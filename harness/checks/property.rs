@@ -2,6 +2,7 @@
 
 use crate::checks::counterexample::{Stream, answer, bind, each, listen};
 use crate::model::check::{Check, Counterexample, Policy};
+use crate::model::defect::Defect;
 use crate::model::need::Need;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
@@ -66,6 +67,7 @@ pub(super) const CHECKS: &[Check] = &[
                      the catalogue should take longer. With --deep a thousand: one in three hundred is found as \
                      surely; --cases says any other number.",
         fix: "Read the smallest case: each of its steps is needed for the failure.",
+        defect: &Defect::WHOLE_WRITES,
         needs: &[Need::STREAM, Need::STREAM_MODEL],
         policy: Policy {
             drawn: true,
@@ -86,6 +88,7 @@ pub(super) const CHECKS: &[Check] = &[
                      the catalogue should take longer. With --deep a thousand: one in three hundred is found as \
                      surely; --cases says any other number.",
         fix: "Read the smallest case: each of its steps is needed for the failure.",
+        defect: &Defect::FRAMING,
         needs: &[Need::STREAM, Need::LINE_MODEL],
         policy: Policy {
             drawn: true,
@@ -106,6 +109,7 @@ pub(super) const CHECKS: &[Check] = &[
                      the catalogue should take longer. With --deep a thousand: one in three hundred is found as \
                      surely; --cases says any other number.",
         fix: "Read the smallest case: each of its steps is needed for the failure.",
+        defect: &Defect::DATAGRAMS,
         needs: &[Need::DATAGRAM, Need::MODEL],
         policy: Policy {
             drawn: true,
@@ -139,6 +143,7 @@ pub(super) const CHECKS: &[Check] = &[
                      the catalogue should take longer. With --deep a thousand: one in three hundred is found as \
                      surely; --cases says any other number.",
         fix: "Read the smallest case: each of its steps is needed for the failure.",
+        defect: &Defect::FRAMING,
         needs: &[Need::STREAM, Need::EXCHANGES],
         policy: Policy {
             drawn: true,

@@ -5,6 +5,7 @@ use crate::checks::counterexample::{die_of, each, echo, echo_once_heard, listen}
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::Data;
+use crate::model::defect::Defect;
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario, server_does, settle};
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
@@ -43,6 +44,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Twenty, or as many as the accept queue holds, are several for each worker of a small pool; one \
                      is enough for a loop that takes it for fatal. With --deep two hundred.",
         fix: "Treat every error of a new connection as the end of that connection, and accept the next.",
+        defect: &Defect::ACCEPT,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -79,6 +81,7 @@ pub(super) const CHECKS: &[Check] = &[
                      connection from a pool (Growth in evidence.md). What adds up to a limit is for reset/many. With \
                      --deep five hundred.",
         fix: "Close the descriptor on every path out of a conversation, errors included.",
+        defect: &Defect::RESET,
         needs: &[Need::OWN_PROCESS, Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -115,6 +118,7 @@ pub(super) const CHECKS: &[Check] = &[
                      six and about a dozen between: parsers change their state at the edges. With --deep every \
                      position.",
         fix: "Let an error of a read end the conversation and nothing else.",
+        defect: &Defect::RESET,
         needs: &[Need::TCP, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -151,6 +155,7 @@ pub(super) const CHECKS: &[Check] = &[
                      of a small pool their turn. Twenty without stopping it are left to chance. With --deep fifty and \
                      two hundred.",
         fix: "Ignore SIGPIPE (or send with MSG_NOSIGNAL), and let an error of a write end the conversation only.",
+        defect: &Defect::RESET,
         needs: &[
             Need::TCP,
             Need::DIALOGUE,
@@ -226,6 +231,7 @@ pub(super) const CHECKS: &[Check] = &[
                      tcp_rmem, and a send buffer that grows with it), so that the rest still waits when the reset \
                      comes. Three show a death; doses show what is kept. With --deep thirty times.",
         fix: "Let an error of a write end the conversation, and close its descriptor.",
+        defect: &Defect::RESET,
         needs: &[Need::TCP, Need::REPLY, Need::MODEL, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -267,6 +273,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Ten give the workers of a small pool their turn, and doses show what is kept of each. With \
                      --deep a hundred.",
         fix: "Let an error of a read or write end the conversation and nothing else.",
+        defect: &Defect::RESET,
         needs: &[
             Need::TCP,
             Need::DIALOGUE,
@@ -311,6 +318,7 @@ pub(super) const CHECKS: &[Check] = &[
                      missed, and what is lost with each fills the limits of some hundreds that are usual. With --deep \
                      five thousand.",
         fix: "Keep the state of a connection with the connection, and close each descriptor exactly once.",
+        defect: &Defect::RESET,
         needs: &[
             Need::TCP,
             Need::DIALOGUE,
@@ -372,6 +380,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Eleven hundred are more than the 1,024 at which counters, tables of slots and the usual limit on \
                      descriptors end. With --deep eleven thousand: more than 4,096 and 10,000 too.",
         fix: "Count down where the connection is dropped, on every path out of a conversation.",
+        defect: &Defect::LEAK,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy {
             fresh_server: true,
@@ -427,6 +436,7 @@ pub(super) const CHECKS: &[Check] = &[
                      thirty, as far as places, descriptors and the accept queue allow: more than a small pool of \
                      workers has.",
         fix: "Serve each connection independently, and give it a time-out or keepalive.",
+        defect: &Defect::MANY,
         needs: &[
             Need::TCP,
             Need::LONG_REQUEST,

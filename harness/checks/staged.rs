@@ -1,6 +1,7 @@
 //! What tests of this folder stage: a server that speaks in a certain way, and what was seen of it.
 
 use super::observations::Sighting;
+pub(super) use super::typical::known;
 use crate::judge::Cause;
 use crate::model::expectation::Expectation;
 use crate::model::profile::{Profile, Transport};
@@ -17,22 +18,6 @@ pub(super) fn server(profile: &str) -> Subject {
     let profile = Profile::parse("staged", profile).unwrap();
     let transport = profile.transport.unwrap_or(Transport::Tcp);
     Subject::of(profile, Place::on(transport))
-}
-
-/// A server that speaks so, of which all is known that lets something be tried.
-pub(super) fn known(profile: Profile, transport: Transport) -> Subject {
-    let place = Place {
-        backlog: Some(128),
-        wildcard: true,
-        ipv6: true,
-        dual_stack: true,
-        ..Place::on(transport)
-    };
-    Subject {
-        own_namespace: true,
-        told_loopback: true,
-        ..Subject::of(profile, place)
-    }
 }
 
 /// A scenario, and what was seen of it.

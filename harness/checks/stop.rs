@@ -7,6 +7,7 @@ use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy, Referral};
 use crate::model::data::Data;
+use crate::model::defect::Defect;
 use crate::model::dialogue::{
     self, ClientSteps, scenario, server_does, server_expects, server_expects_within, settle,
 };
@@ -346,6 +347,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "The server gets the signal of its profile; then it is started again.",
         quantities: "",
         fix: "Let the default of SIGTERM be, or handle it by ending.",
+        defect: &Defect::GRACEFUL_STOP,
         needs: &[Need::MANY_CONNECTIONS, Need::STOPS],
         policy: Policy {
             fresh_server: true,
@@ -373,6 +375,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client connects and is silent; the server gets the signal.",
         quantities: "",
         fix: "Close idle connections when draining, and give the drain a limit.",
+        defect: &Defect::GRACEFUL_STOP,
         needs: &[
             Need::STREAM,
             Need::MANY_CONNECTIONS,
@@ -425,6 +428,7 @@ pub(super) const CHECKS: &[Check] = &[
                    leaves, and the server ends then.",
         quantities: "",
         fix: "Close idle connections when told to end, or count the clients and end with the last, or promise what it does.",
+        defect: &Defect::GRACEFUL_STOP,
         needs: &[
             Need::STREAM,
             Need::MANY_CONNECTIONS,
@@ -482,6 +486,7 @@ pub(super) const CHECKS: &[Check] = &[
                      also of a server that asks for the largest send buffer (wmem_max, 208 KiB, twice), so that the \
                      answer is in flight when the signal comes. --deep changes nothing.",
         fix: "Stop accepting, finish what has begun, then end.",
+        defect: &Defect::GRACEFUL_STOP,
         needs: &[
             Need::STREAM,
             Need::REQUEST,
@@ -519,6 +524,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client sends half a request, which the server reads, and falls silent; the server gets the signal.",
         quantities: "",
         fix: "Give the rest of a request a limit when draining, and end the connection then.",
+        defect: &Defect::GRACEFUL_STOP,
         needs: &[
             Need::STREAM,
             Need::MANY_CONNECTIONS,
@@ -555,6 +561,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "8 MiB are more than the largest send buffer (4 MiB, tcp_wmem) takes, so that output waits in the \
                      server when the signal comes. --deep changes nothing: more would wait in the same way.",
         fix: "Give the last output a limit when draining, and end the connection then.",
+        defect: &Defect::GRACEFUL_STOP,
         needs: &[
             Need::STREAM,
             Need::MANY_CONNECTIONS,
@@ -597,6 +604,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client is connected; the server gets the signal, and once more unless that has ended it.",
         quantities: "",
         fix: "Make the handler idempotent.",
+        defect: &Defect::GRACEFUL_STOP,
         needs: &[Need::MANY_CONNECTIONS, Need::STOPS],
         policy: Policy {
             fresh_server: true,
@@ -649,6 +657,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "The server gets SIGINT.",
         quantities: "",
         fix: "Let the default of SIGINT be, or handle it by ending.",
+        defect: &Defect::GRACEFUL_STOP,
         needs: &[Need::MANY_CONNECTIONS, Need::STOPS],
         policy: Policy {
             fresh_server: true,
@@ -686,6 +695,7 @@ pub(super) const CHECKS: &[Check] = &[
                    served.",
         quantities: "",
         fix: "Ignore SIGPIPE and errors of logging.",
+        defect: &Defect::STREAMS,
         needs: &[Need::MANY_CONNECTIONS],
         policy: Policy {
             fresh_server: true,
@@ -712,6 +722,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "The server is started with its input at the end, and clients are served.",
         quantities: "",
         fix: "Do not read standard input in a server, or take its end for silence.",
+        defect: &Defect::STREAMS,
         needs: &[Need::MANY_CONNECTIONS],
         policy: Policy {
             fresh_server: true,
@@ -752,6 +763,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "",
         fix: "Open /dev/null for each of 0, 1 and 2 that is closed before anything else is opened, as the runtimes of Go and \
               Rust do; take -1 alone for an error.",
+        defect: &Defect::STREAMS,
         needs: &[Need::MANY_CONNECTIONS],
         policy: Policy {
             fresh_server: true,

@@ -7,6 +7,7 @@ use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy, Referral};
+use crate::model::defect::Defect;
 use crate::model::dialogue::{ClientSteps, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::need::Need;
@@ -44,6 +45,7 @@ pub(super) const CHECKS: &[Check] = &[
                    kernel's table; the server is started again.",
         quantities: "",
         fix: CURE,
+        defect: &Defect::LISTEN,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy {
             fresh_server: true,
@@ -81,6 +83,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "The server is ended by SIGTERM with clients connected that do not close, and started again.",
         quantities: "",
         fix: CURE,
+        defect: &Defect::LISTEN,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy {
             fresh_server: true,
@@ -111,6 +114,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "The server is killed (SIGKILL) with clients connected that do not close, and started again.",
         quantities: "",
         fix: CURE,
+        defect: &Defect::LISTEN,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy {
             fresh_server: true,
@@ -139,6 +143,7 @@ pub(super) const CHECKS: &[Check] = &[
                    second-instance is not promised, it may share the port.",
         quantities: "",
         fix: "Let an error of bind or listen end the program with a non-zero status.",
+        defect: &Defect::LISTEN,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         policy: SECOND_INSTANCE,
         scenarios: |subject| Some(vec![second_instance(subject)]),
@@ -162,6 +167,7 @@ pub(super) const CHECKS: &[Check] = &[
                    started again.",
         quantities: "",
         fix: "Open the socket with SOCK_CLOEXEC, or set FD_CLOEXEC before the first program is started (socket(2), fcntl(2)).",
+        defect: &Defect::LISTEN,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         policy: Policy {
             fresh_server: true,
@@ -197,6 +203,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client leaves half a conversation and connects again from the port it had.",
         quantities: "",
         fix: "Keep the state of a connection with its descriptor, and drop both together.",
+        defect: &Defect::MANY,
         needs: &[
             Need::TCP,
             Need::LONG_REQUEST,
@@ -261,6 +268,7 @@ pub(super) const CHECKS: &[Check] = &[
                      commonly hold: what is used up with every connection is at its end. With --deep eleven thousand, \
                      which still have each a port of the 28,232 that clients get (ip_local_port_range).",
         fix: "Give back all that a connection took when it ends.",
+        defect: &Defect::LEAK,
         needs: &[Need::TCP, Need::DIALOGUE, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {

@@ -5,6 +5,7 @@ use crate::checks::counterexample::{Stream, answer, each, echo, echo_once_heard,
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation, Source};
+use crate::model::defect::Defect;
 use crate::model::dialogue::{
     self, ClientSteps, pause, repeat, scenario, server_does, server_expects_within, settle,
 };
@@ -267,6 +268,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client connects and is silent; another makes an exchange and is silent then.",
         quantities: "",
         fix: "Give each connection a deadline, and close it when the deadline has passed.",
+        defect: &Defect::DEADLINE,
         needs: &[Need::STREAM, Need::IDLE_TIMEOUT],
         policy: Policy::MUST,
         scenarios: |subject| Some(who_is_silent(subject, idle_timeout(subject)?)),
@@ -283,6 +285,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client sends half a request and is silent.",
         quantities: "",
         fix: "Keep the deadline until the request is complete.",
+        defect: &Defect::DEADLINE,
         needs: &[
             Need::STREAM,
             Need::IDLE_TIMEOUT,
@@ -315,6 +318,7 @@ pub(super) const CHECKS: &[Check] = &[
                  one.",
         quantities: "",
         fix: "Give each connection a deadline for its login when it is accepted, and let no byte move it.",
+        defect: &Defect::DEADLINE,
         needs: &[Need::STREAM, Need::LOGIN_TIMEOUT],
         policy: Policy::MUST,
         scenarios: who_does_not_log_in,
@@ -344,6 +348,7 @@ pub(super) const CHECKS: &[Check] = &[
                      over much later; of a request of fewer than five bytes, or where that takes less than a second, it would not show, and only half of one is sent. \
                      --deep changes nothing.",
         fix: "Give each request a deadline when its first byte comes, or before, and let no other byte move it.",
+        defect: &Defect::DEADLINE,
         needs: &[Need::STREAM, Need::REQUEST_TIMEOUT, Need::LONG_REQUEST],
         policy: Policy::MUST,
         scenarios: who_does_not_end_a_request,
@@ -364,6 +369,7 @@ pub(super) const CHECKS: &[Check] = &[
                      deadline that was never moved is over by then. --deep changes nothing: the promise says how long \
                      it takes.",
         fix: "Move the deadline with every exchange.",
+        defect: &Defect::DEADLINE,
         needs: &[
             Need::STREAM,
             Need::IDLE_TIMEOUT,
@@ -409,6 +415,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "One and a half times the send buffer is more than the kernel takes at once, and is read for \
                      three times the time-out. Without --deep time-outs of up to 10 s are tried, with it any.",
         fix: "Move the deadline whenever the client has taken something.",
+        defect: &Defect::WHOLE_WRITES,
         needs: &[
             Need::STREAM,
             Need::SHORT_IDLE_TIMEOUT,
@@ -465,6 +472,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Six and a half seconds are longer than time-outs of one, two and five seconds. With --deep 65 \
                      seconds: longer than those of 30 and 60.",
         fix: "Wait for clients without a deadline, or promise one.",
+        defect: &Defect::DEADLINE,
         needs: &[
             Need::STREAM,
             Need::NO_IDLE_TIMEOUT,
@@ -508,6 +516,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Three are more than a server has that serves one client after the other, or two. With --deep \
                      thirty, as far as places, descriptors and the accept queue allow.",
         fix: "Never wait for one client in a loop that serves all.",
+        defect: &Defect::MANY,
         needs: &[Need::STREAM, Need::LONG_REQUEST, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -549,6 +558,7 @@ pub(super) const CHECKS: &[Check] = &[
                      as many as the threads of a usual pool. With --deep two thousand, as far as the server has \
                      descriptors for: more than the 1,024 of a set of select(2).",
         fix: "Wait for events; never poll a connection that has nothing to say.",
+        defect: &Defect::MANY,
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -647,6 +657,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client connects, waits two seconds, and sends its request.",
         quantities: "",
         fix: "Wait for the first bytes as long as for any others.",
+        defect: &Defect::DEADLINE,
         needs: &[
             Need::STREAM,
             Need::DIALOGUE,
@@ -692,6 +703,7 @@ pub(super) const CHECKS: &[Check] = &[
                  for a client that it has accepted and that has not spoken yet, whose request it must answer.",
         quantities: "",
         fix: "Repeat a call that was interrupted.",
+        defect: &Defect::INTERRUPTED,
         needs: &[Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {

@@ -1,5 +1,6 @@
 //! The command line as clap reads it: commands, their options, and a line on each.
 
+use super::mended::Language;
 use crate::launch::lab::Isolation;
 use crate::model::address::listener;
 use crate::model::literal::{Shown, duration, wait};
@@ -45,10 +46,13 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Explains a check: requirement, why, how it is provoked, how servers are mended.
+    /// Explains a check: what is done to a server as a picture, why, where it has happened, and mended code in five languages.
     Explain {
-        /// The check's id, such as reset/mid-request.
+        /// The check's id, such as reset/mid-request; or the name of an observation, or of a kind of defect, such as framing.
         check: String,
+        /// Shows code in this language alone; of a kind of defect a whole server, to be saved.
+        #[arg(long, value_enum)]
+        lang: Option<Language>,
     },
     /// Formats scenario files in place.
     Fmt {
@@ -108,6 +112,8 @@ pub(super) enum Conversion {
     Json,
     /// The `.drill` form, without comments.
     Drill,
+    /// Pictures for people: clients on the left, the server on the right, a row a step.
+    Picture,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

@@ -65,7 +65,7 @@ fn dispatch(command: Command, matches: &ArgMatches, layers: &Layers) -> Result<E
         Command::Repro(arguments) => repro::repro(arguments, layers),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::List { what, format } => list::list(what, format),
-        Command::Explain { check } => explain::explain(&check),
+        Command::Explain { check, lang } => explain::explain(&check, lang),
         Command::Fmt {
             files, check, to, ..
         } => fmt::fmt(&files, check, to),

@@ -8,7 +8,7 @@ use rustix::stdio::stdin;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
 };
-use std::io;
+use std::io::{self, IsTerminal};
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::io::unix::AsyncFd;
@@ -21,9 +21,11 @@ static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 pub(super) struct Keyboard(AsyncFd<Rc<OwnedFd>>);
 
 impl Keyboard {
-    /// The keys, where there is a terminal and it is ours. Keys are read while an event loop runs.
+    /// The keys, where there is a terminal and it is ours. Keys are read while an event loop runs. A pager that reads what we print has
+    /// the same terminal, and the keys are for it.
     pub(super) fn taken() -> Option<Self> {
-        if !is_ours() {
+        let has_pager = !io::stdout().is_terminal() || !io::stderr().is_terminal();
+        if has_pager || !is_ours() {
             return None;
         }
         let terminal = stdin().try_clone_to_owned().ok()?;

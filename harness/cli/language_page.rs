@@ -197,6 +197,7 @@ One that goes into the background is refused, as a server is. The programs of `s
 
 `sockdrill fmt --to json FILE` prints a file as JSON ([schema](scenario.schema.json)), for programs that write scenarios: the
 steps are the same lines. `run` and `fmt` take it where the name ends in `.json`, and `fmt --to drill` turns it back.
+`sockdrill fmt --to picture FILE` draws each case: its clients on the left, the server on the right, and a row for each step.
 "#;
 
 /// The page.

@@ -105,6 +105,7 @@ pub(super) fn check_row(check: &Check) -> Row {
             "family": check.family(),
             "requirement": check.requirement,
             "why": check.why,
+            "defect": check.defect.name,
             "provoked": check.method,
             "quantities": check.quantities,
             "cure": check.fix,

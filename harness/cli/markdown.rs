@@ -1,6 +1,7 @@
 //! The catalogue as a page of documentation, made of the program itself so that it cannot say anything else.
 
 use crate::checks;
+use crate::checks::defects::DEFECTS;
 use crate::checks::observations::{self, OBSERVATIONS};
 use crate::model::invariant::INVARIANTS;
 use crate::model::need::in_words;
@@ -9,8 +10,8 @@ use std::fmt::Write as _;
 const CHECKS_HEAD: &str = "\
 # Checks and observations
 
-This page is what `sockdrill list checks --format markdown` prints. `sockdrill explain CHECK` tells more of each: why,
-how it is provoked, and how servers are mended. Ids are permanent.
+This page is what `sockdrill list checks --format markdown` prints. `sockdrill explain CHECK` tells more of each: the exchange as a
+picture, why, where it has happened, how it is provoked, and code in five languages, mended. Ids are permanent.
 
 ## Checks
 
@@ -21,6 +22,16 @@ it is found out, with `{port}` and `{path}` filled in.
 
 | check | needs | severity | requirement | counterexample |
 | --- | --- | --- | --- | --- |
+";
+
+const DEFECTS_HEAD: &str = "
+## Kinds of defects
+
+Most checks are for defects of few kinds. `sockdrill explain KIND` shows what is often written, and what mends it, in C, Python, Go,
+Node.js and Rust; with `--lang` it prints a whole server, which is tested with these checks.
+
+| kind | what goes wrong, and what is right | checks |
+| --- | --- | --- |
 ";
 
 const QUANTITIES_HEAD: &str = "
@@ -72,6 +83,14 @@ pub(super) fn checks_page() -> String {
             cell(check.requirement),
             check.counterexample_arguments().join(" ")
         );
+    }
+    page.push_str(DEFECTS_HEAD);
+    for defect in DEFECTS {
+        let of = checks::all().into_iter();
+        let of = of.filter(|check| check.defect == *defect);
+        let ids: Vec<_> = of.map(|check| check.id).collect();
+        let about = cell(defect.about);
+        let _ = writeln!(page, "| {} | {about} | {} |", defect.name, ids.join(", "));
     }
     page.push_str(QUANTITIES_HEAD);
     let counted = checks::all().into_iter();

@@ -28,6 +28,7 @@ mod live;
 mod log;
 mod man;
 mod markdown;
+mod mended;
 mod named;
 mod output;
 mod profile_page;

@@ -195,6 +195,21 @@ pub(super) fn say_counts(counts: &str, rest: &str, has_passed: bool) {
     }
 }
 
+/// Prints a heading.
+pub(super) fn say_title(title: &str) {
+    say_in(Style::new().bold(), title, "");
+}
+
+/// Prints a line of code that mends something.
+pub(super) fn say_mended(line: &str) {
+    say_in(GREEN, line, "");
+}
+
+/// Prints a line of code that is wrong.
+pub(super) fn say_wrong(line: &str) {
+    say_in(AnsiColor::Red.on_default(), line, "");
+}
+
 const RED: Style = AnsiColor::Red.on_default().bold();
 const GREEN: Style = AnsiColor::Green.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();

@@ -1,6 +1,7 @@
 //! A check: one requirement that servers are held to, how it is provoked, and a server that breaks it.
 
 use crate::model::address::Address;
+use crate::model::defect::Defect;
 use crate::model::invariant::Invariant;
 use crate::model::need::{Need, Unmet, in_words};
 use crate::model::profile::Promises;
@@ -29,6 +30,8 @@ pub struct Check {
     pub quantities: &'static str,
     /// How servers that fail are mended.
     pub fix: &'static str,
+    /// The kind of defect that it is for, with programs that show it mended.
+    pub(crate) defect: &'static Defect,
     /// What must be known or promised, or hold here, for the check to apply.
     pub(crate) needs: &'static [Need],
     /// How it is tried, and how a failure counts.

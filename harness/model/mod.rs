@@ -7,6 +7,7 @@ pub(crate) mod alarm_reader;
 pub(crate) mod check;
 pub(crate) mod data;
 pub(crate) mod date;
+pub(crate) mod defect;
 pub(crate) mod dialogue;
 pub(crate) mod error;
 pub(crate) mod expectation;

@@ -1,9 +1,9 @@
 //! The report as one HTML page that needs nothing from elsewhere: it is made of the report as it is written down.
 
 use super::data::Outcome;
-use super::picture::drawing::{Drawing, shortened};
-use super::picture::growth::Plot;
 use super::several::{Document, Several};
+use super::svg::drawing::{Drawing, shortened};
+use super::svg::growth::Plot;
 use super::written::{Written, WrittenCheck};
 use crate::foreign::TERMINAL;
 use crate::model::literal::Measured;

@@ -19,13 +19,15 @@ mod matrix;
 #[cfg(feature = "report")]
 mod matrix_page;
 mod observed_change;
-#[cfg(feature = "report")]
-mod picture;
+#[cfg(feature = "cli")]
+pub(crate) mod picture;
 pub(crate) mod piece;
 pub(crate) mod place;
 pub(crate) mod sentence;
 pub(crate) mod several;
 mod step;
+#[cfg(feature = "report")]
+mod svg;
 mod text;
 pub(crate) mod timings;
 pub(crate) mod trace;

@@ -591,18 +591,101 @@ fn lists_are_the_same_in_text_and_json(
 }
 
 #[test]
-fn every_check_is_explained() {
+fn case_of_a_file_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("talk.drill");
+    std::fs::write(&file, TWO_CASES).unwrap();
+    let drawn = sockdrill(&["fmt", "--to", "picture"]).arg(&file).run();
+    drawn.code(0).prints("│ connect ──").prints("│ must\n");
+    assert_eq!(read(&file), TWO_CASES);
+}
+
+/// Words of several lines as one line.
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn every_check_is_explained_with_a_picture_and_in_five_languages() {
     for check in sockdrill::catalogue() {
         let broken = format!(
             "serve {} --violate {}",
             check.counterexample.instead_of, check.id
         );
-        sockdrill(&["explain", check.id])
-            .run()
-            .code(0)
-            .prints(check.requirement)
+        let run = sockdrill(&["explain", check.id]).run().code(0);
+        let text = in_one_line(&run.stdout);
+        let has_requirement = text.contains(check.requirement);
+        let picture = run.stdout.lines().filter(|line| line.contains('│'));
+        let has_picture =
+            picture.count() > 1 && run.stdout.contains("│ must") || run.stdout.contains("│ should");
+        let run = run
+            .demand(has_requirement, "the requirement")
+            .demand(has_picture, "the picture")
             .prints("how servers are mended:")
             .prints(broken);
+        let languages = ["C", "Python", "Go", "Node.js", "Rust"];
+        let run = languages.iter().fold(run, |run, language| {
+            run.prints(format!("\nin {language}:\n"))
+        });
+        let is_command = |line: &&str| line.contains("sockdrill") || line.contains("://");
+        let text = run.stdout.clone();
+        let mut lines = text.lines().filter(|line| !is_command(line));
+        let wide = lines.find(|line| line.chars().count() > 80);
+        run.demand(wide.is_none(), &format!("too wide: {wide:?}"));
+    }
+}
+
+#[test]
+fn explanation_shows_the_language_that_is_chosen_and_a_kind_of_defect_a_whole_program() {
+    let run = sockdrill(&["explain", "reset/before-reply", "--lang", "go"]).run();
+    let run = run.code(0).prints("\nin Go:\n");
+    let others = ["\nin C:\n", "\nin Rust:\n"];
+    let is_alone = others.iter().all(|other| !run.stdout.contains(other));
+    run.demand(is_alone, "one language");
+    sockdrill(&["explain", "framing"])
+        .run()
+        .code(0)
+        .prints("uwplse/verdi-raft#53")
+        .prints("  partial/straddle\n");
+    let whole = sockdrill(&["explain", "framing", "--lang", "python"]).run();
+    let whole = whole.code(0).prints("\n    while True:\n");
+    let is_clean = !whole.stdout.contains("#:") && !whole.stdout.contains("#-");
+    whole.demand(is_clean, "no mark");
+    sockdrill(&["explain", "framming"])
+        .run()
+        .code(2)
+        .complains("did you mean `framing`?");
+}
+
+#[test]
+fn explanation_is_coloured_where_that_is_wished_and_plain_otherwise() {
+    let plain = sockdrill(&["explain", "reset/before-reply"]).run();
+    let plain = plain.demand(true, "it runs");
+    assert!(!plain.stdout.contains('\x1b'));
+    let coloured = sockdrill(&["--color", "always", "explain", "reset/before-reply"]).run();
+    coloured
+        .code(0)
+        .prints("\x1b[31m  - ")
+        .prints("\x1b[32m  + ");
+}
+
+/// What an explanation says is the command of this check alone does what it says.
+#[test]
+fn commands_of_an_explanation_do_what_is_said_of_them() {
+    for id in ["half-close/after-request", "local/stale-path"] {
+        let run = sockdrill(&["explain", id]).run().code(0);
+        let commands = run.stdout.lines().map(str::trim);
+        let checks = commands.filter_map(|line| line.strip_prefix("sockdrill "));
+        let checks: Vec<_> = checks.filter(|line| line.starts_with("check ")).collect();
+        assert_eq!(checks.len(), 2, "{checks:?}");
+        for (line, code) in checks.into_iter().zip([0, 1]) {
+            let words = line.replace(
+                "-- sockdrill",
+                concat!("-- ", env!("CARGO_BIN_EXE_sockdrill")),
+            );
+            let words: Vec<_> = words.split(' ').collect();
+            sockdrill(&words).run().code(code).prints(id);
+        }
     }
 }
 

@@ -24,19 +24,19 @@ while True:
 const CASES: &str = "
 speaks: echo
 
-case a silence ends
-  clients: alice
-
-  alice connect
-  alice send \"hush\"
-  alice expect \"hush\" within 5m
-
 case hello comes back
   clients: alice
 
   alice connect
   alice send \"hello\"
   alice expect \"hello\"
+
+case a silence ends
+  clients: alice
+
+  alice connect
+  alice send \"hush\"
+  alice expect \"hush\" within 5m
 ";
 
 /// A folder with the server and its cases, and the words that run those.
@@ -68,12 +68,18 @@ struct Shown {
 /// Runs the program on a terminal of 80 columns, with a person who does these things.
 #[track_caller]
 fn on_a_terminal(words: &[String], variables: &[(&str, &str)], steps: &Value) -> Shown {
+    let program = [env!("CARGO_BIN_EXE_sockdrill").to_owned()];
+    typed(&[&program[..], words].concat(), variables, steps)
+}
+
+/// Runs a command there.
+#[track_caller]
+fn typed(command: &[String], variables: &[(&str, &str)], steps: &Value) -> Shown {
     let mut person = Command::new("python3");
     person
         .arg("tests/program/terminal.py")
         .args(["80", &steps.to_string(), "--"])
-        .arg(env!("CARGO_BIN_EXE_sockdrill"))
-        .args(words)
+        .args(command)
         .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .env("TERM", "xterm-256color");
     for unset in [
@@ -194,6 +200,22 @@ fn run_that_is_stopped_leaves_the_terminal_as_it_was_and_goes_on() {
         "{}",
         shown.text
     );
+}
+
+#[test]
+fn pager_has_the_keys_for_itself() {
+    let (_folder, words) = hushed();
+    let piped = [
+        "sh",
+        "-c",
+        "\"$@\" | cat",
+        "sh",
+        env!("CARGO_BIN_EXE_sockdrill"),
+    ];
+    let piped = piped.map(str::to_owned);
+    let steps = json!([{"until": "pass          hush::hello comes back", "type": "\u{3}"}]);
+    let shown = typed(&[&piped[..], &words].concat(), &[], &steps);
+    assert_eq!(shown.raw, [false, false], "{}", shown.text);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! - `counterexample::`, `ablation::`, `server::`, `target::`, `polite::`, `external::`: checks, see `checks.rs`;
 //! - `[scenario]`: the scenario files of the repository, and the cases that have failed before;
 //! - `[pair]`: servers with a slip, and the same servers without it;
+//! - `[mended]`: the programs that `sockdrill explain` shows, as they are and with what is often written in their place;
 //! - `[property]`: faults that only drawn scenarios find;
 //! - `[reproducer]`: the Python programs that `sockdrill repro` writes.
 
@@ -17,6 +18,7 @@ mod checks;
 /// Servers with faults that need two things at once.
 mod faulty;
 mod in_turn;
+mod mended;
 mod pairs;
 mod properties;
 mod reproducers;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     // The longest first, so that none of them is waited for alone.
     let kinds = [
         ("pair", pairs::trials()),
+        ("mended", mended::trials()),
         ("property", properties::trials()),
         ("", checks::trials()),
         ("reproducer", reproducers::trials()),
