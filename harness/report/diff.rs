@@ -301,5 +301,5 @@ fn tells_nothing(before: &Checks<'_>, now: &Checks<'_>) -> bool {
         let now = now.get(check.id.as_str());
         is_concluded(now.map(|now| now.verdict))
     };
-    concluded.peek().is_some() && !concluded.any(|check| is_now(check))
+    concluded.peek().is_some() && !concluded.any(is_now)
 }

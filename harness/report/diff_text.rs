@@ -115,9 +115,12 @@ impl Change {
     }
 }
 
+/// What was known of a check, what is, and why that is no more.
+type Said<'a> = (Option<Outcome>, Option<Outcome>, &'a str);
+
 /// What is known now or not any more, a line for all of which the same is said.
 fn tell_known(text: &mut String, word: &str, known: &[Known]) {
-    let mut alike: BTreeMap<(Option<Outcome>, Option<Outcome>, &str), Vec<&str>> = BTreeMap::new();
+    let mut alike: BTreeMap<Said<'_>, Vec<&str>> = BTreeMap::new();
     for one in known {
         let alike = alike.entry((one.was, one.is, one.reason.as_str()));
         alike.or_default().push(&one.check);

@@ -185,7 +185,9 @@ fn untried(
 /// The report of a target whose server could not be started, beside those of others.
 pub(crate) fn not_started(target: &Target, settings: &Settings, error: &Error) -> Report {
     let lab = Lab::of(target, settings.isolation).ok();
-    let isolation = lab.as_ref().map_or(Isolation::Host.word(), Lab::isolation);
+    let isolation = lab
+        .as_ref()
+        .map_or_else(|| Isolation::Host.word(), Lab::isolation);
     let reason = error.chain();
     let verdict = Verdict::Inconclusive(Doubt::CouldNotRun { reason });
     Report {

@@ -182,6 +182,7 @@ fn json_report_has_the_fields_of_format_1() {
             "place",
             "requirement",
             "scenarios",
+            "started_ms",
             "verdict"
         ]
     );
@@ -200,6 +201,7 @@ fn json_report_has_the_fields_of_format_1() {
             "reason",
             "requirement",
             "scenarios",
+            "started_ms",
             "verdict"
         ]
     );

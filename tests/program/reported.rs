@@ -349,7 +349,7 @@ fn trial_that_cannot_be_saved_is_told_and_changes_no_verdict() {
     let folder = tempfile::tempdir().unwrap();
     let limited = Command::new("sh")
         .env_clear()
-        .args(["-c", "ulimit -f 2; exec \"$0\" \"$@\"", PROGRAM])
+        .args(["-c", "ulimit -f 3; exec \"$0\" \"$@\"", PROGRAM])
         .args(["check", "echo", "--only", "polite/exchange"])
         .args(["--transcripts", "seen", "--junit", "r.xml"])
         .current_dir(folder.path())
