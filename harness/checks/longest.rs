@@ -469,6 +469,7 @@ mod tests {
         });
         Transcript {
             events: events.collect(),
+            began: None,
         }
     }
 

@@ -1100,6 +1100,7 @@ mod tests {
             scenario: &scenario("nothing", &[], vec![]),
             transcript: &Transcript {
                 events: events.collect(),
+                began: None,
             },
         })
     }

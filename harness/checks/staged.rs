@@ -90,6 +90,7 @@ impl Staged {
             scenario: &self.scenario,
             transcript: &Transcript {
                 events: self.events.clone(),
+                began: None,
             },
         })
     }

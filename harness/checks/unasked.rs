@@ -229,6 +229,7 @@ mod tests {
             scenario: &scenario,
             transcript: &Transcript {
                 events: events.collect(),
+                began: None,
             },
         })?;
         Some(format!("{} {after:?}", String::from_utf8_lossy(&words)))

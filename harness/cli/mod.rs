@@ -1,6 +1,8 @@
 //! The command line: arguments in, a report and an exit code out.
 
 mod arguments;
+mod bundle;
+mod bundle_index;
 mod check;
 mod completions;
 mod config;
@@ -13,6 +15,7 @@ mod filterset_reader;
 mod fmt;
 mod grammar;
 mod init;
+mod judge;
 mod language_page;
 mod last_run;
 mod layers;
@@ -26,6 +29,7 @@ mod output;
 mod profile_page;
 mod record;
 mod repeat;
+mod replay;
 mod report;
 mod reports;
 mod repro;

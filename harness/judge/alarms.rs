@@ -246,6 +246,7 @@ mod tests {
         });
         Transcript {
             events: events.collect(),
+            began: None,
         }
     }
 

@@ -141,6 +141,7 @@ mod tests {
         });
         let transcript = Transcript {
             events: events.collect(),
+            began: None,
         };
         let mut coverage = Coverage::of(REQUEST);
         coverage.add(&trial, &transcript, REQUEST);
@@ -239,6 +240,7 @@ mod tests {
         });
         let transcript = Transcript {
             events: events.into(),
+            began: None,
         };
         let mut coverage = Coverage::of(REQUEST);
         coverage.add(&trial, &transcript, REQUEST);

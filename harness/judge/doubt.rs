@@ -466,6 +466,7 @@ mod tests {
                 event(then, missing),
                 event(then, starved),
             ],
+            began: None,
         }
     }
 

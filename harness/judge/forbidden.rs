@@ -252,7 +252,13 @@ mod tests {
         let at = Duration::ZERO;
         let events = what.into_iter().map(|what| Event { at, what });
         let events = events.collect();
-        match forbidden(&trial, &Transcript { events }) {
+        match forbidden(
+            &trial,
+            &Transcript {
+                events,
+                began: None,
+            },
+        ) {
             Forbidden::Came(cause) => Some(told(cause)),
             Forbidden::Unkept(bytes) => panic!("{bytes} bytes are not kept"),
             Forbidden::DidNotCome => None,
@@ -415,7 +421,13 @@ mod tests {
             let what = [vec![What::Phase(Phase::Scenario), done(0)], what].concat();
             let at = Duration::ZERO;
             let events = what.into_iter().map(|what| Event { at, what }).collect();
-            forbidden(&trial, &Transcript { events })
+            forbidden(
+                &trial,
+                &Transcript {
+                    events,
+                    began: None,
+                },
+            )
         };
         let flood = "x".repeat(100);
         assert_eq!(of(vec![cut(&flood)]), Forbidden::Unkept(84));

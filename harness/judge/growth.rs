@@ -1254,7 +1254,10 @@ mod tests {
             let at = Duration::from_secs(*at);
             events.extend(what.into_iter().map(|what| Event { at, what }));
         }
-        Transcript { events }
+        Transcript {
+            events,
+            began: None,
+        }
     }
 
     #[test]

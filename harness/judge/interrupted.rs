@@ -83,6 +83,7 @@ mod tests {
         });
         Transcript {
             events: events.collect(),
+            began: None,
         }
     }
 

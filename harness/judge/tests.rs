@@ -26,6 +26,7 @@ fn transcript(what: Vec<What>) -> Transcript {
     });
     Transcript {
         events: events.collect(),
+        began: None,
     }
 }
 
@@ -1083,6 +1084,7 @@ fn reply_that_still_arrives_at_the_limit_proves_nothing() {
                 },
             ),
         ],
+        began: None,
     };
     let arriving = judge(&expects_hello(), &seen(19_900));
     assert!(matches!(arriving, Verdict::Inconclusive(_)), "{arriving:?}");
@@ -1121,7 +1123,10 @@ fn client_that_is_kept_from_speaking_may_be_closed() {
         trial.closes_silent_after = closes_silent_after;
         trial
     };
-    let seen = Transcript { events };
+    let seen = Transcript {
+        events,
+        began: None,
+    };
     for broken in [None, Some(seconds(4))] {
         let verdict = judge(&promised(broken), &seen);
         assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
@@ -2161,6 +2166,7 @@ fn timed(events: Vec<(u64, What)>) -> Transcript {
     });
     Transcript {
         events: events.collect(),
+        began: None,
     }
 }
 

@@ -40,6 +40,18 @@ impl Date {
     }
 }
 
+/// A moment as RFC 3339 has it, in UTC.
+#[cfg(feature = "cli")]
+pub(crate) fn moment(at: SystemTime) -> String {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (days, second) = (since / 86_400, since % 86_400);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!(
+        "{}T{hour:02}:{minute:02}:{second:02}Z",
+        Date::after_epoch(days)
+    )
+}
+
 impl FromStr for Date {
     type Err = String;
 

@@ -6,16 +6,18 @@ use crate::launch::Known;
 use crate::model::error::ExitCode;
 use crate::model::partition::Partition;
 use crate::model::spent::Spent;
+use crate::model::trial::Trial;
 use crate::report::concluded::NoTests;
 use crate::report::findings::{Told, grouped};
 use crate::report::place::Place;
 use crate::report::sentence;
 use crate::report::timings::Timings;
 use crate::report::written::{Written, WrittenCheck};
-use crate::transcript::event::EventLine;
+use crate::transcript::event::{EventLine, Transcript};
 use crate::transcript::story::story;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// All verdicts of a run.
@@ -121,6 +123,19 @@ pub struct CheckResult {
     pub(crate) at: Option<Place>,
     /// The events of the last scenario, or of the one that failed.
     pub(crate) transcript: Vec<EventLine>,
+    /// What was judged where it failed and that was to be kept.
+    pub(crate) exhibit: Option<Arc<Exhibit>>,
+}
+
+/// What a failure was judged by.
+#[derive(Clone, Debug)]
+pub(crate) struct Exhibit {
+    /// What was to be done.
+    pub trial: Trial,
+    /// What was seen.
+    pub transcript: Transcript,
+    /// What the judge says of it, before anything was repeated.
+    pub verdict: Verdict,
 }
 
 /// How often something was tried as a whole, in rounds of a run or because it had failed, and what came of it.
@@ -232,6 +247,7 @@ impl CheckResult {
             spent: Spent::default(),
             at: None,
             transcript: Vec::new(),
+            exhibit: None,
         }
     }
 
@@ -453,6 +469,12 @@ impl CheckResult {
     /// What was done for the result: scenarios, cuts, time.
     pub fn effort(&self) -> String {
         WrittenCheck::of(self).effort()
+    }
+
+    /// The result as the JSON report has it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn to_json(&self) -> String {
+        WrittenCheck::of(self).to_json()
     }
 
     /// A failure in full: id, requirement, what was seen, how to repeat it.

@@ -7,6 +7,10 @@ mod findings;
 mod html;
 #[cfg(feature = "report")]
 mod junit;
+#[cfg(feature = "cli")]
+mod packets;
+#[cfg(feature = "cli")]
+pub(crate) mod pcapng;
 pub(crate) mod place;
 pub(crate) mod sentence;
 mod step;

@@ -9,8 +9,10 @@ use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
 use crate::model::trial::Trial;
+use crate::report::data::Exhibit;
 use crate::session::Session;
 use crate::transcript::event::{EventLine, Transcript};
+use std::sync::Arc;
 
 /// How often something that failed, or that proved nothing, is tried on servers of its own.
 pub(super) const TRIES: usize = 3;
@@ -23,6 +25,8 @@ pub(super) struct Attempt {
     pub(super) failed: Option<Scenario>,
     /// The events of the last scenario.
     pub(super) transcript: Vec<EventLine>,
+    /// What was judged where it failed and that is to be kept.
+    pub(super) exhibit: Option<Arc<Exhibit>>,
     /// Where the profile's request was cut.
     pub(super) coverage: Option<Coverage>,
     /// Which of the scenarios proved nothing.
@@ -53,6 +57,7 @@ impl Attempt {
             under: None,
             failed: None,
             transcript: Vec::new(),
+            exhibit: None,
             coverage: None,
             unsure: Vec::new(),
             unproven: 0,
@@ -191,8 +196,10 @@ impl<'a> Job<'a> {
             tally.add(once.n, once.scenario, verdict, once.seen);
             return Ok(None);
         }
+        let exhibit = self.exhibit(&verdict, &once.trial, &once.seen);
         Ok(Some(Attempt {
             under,
+            exhibit,
             failed: Some(once.scenario.clone()),
             transcript: once.seen.lines(once.scenario),
             coverage: tally.coverage.clone().if_any(),

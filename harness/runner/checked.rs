@@ -86,6 +86,7 @@ fn check_result(check: &'static Check, unserved: Option<&Verdict>, job: Job<'_>)
         spent: job.turn.spent(),
         verdict: attempt.verdict,
         transcript: attempt.transcript,
+        exhibit: attempt.exhibit,
     }
 }
 

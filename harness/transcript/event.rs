@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A client in a phase: the index of its name among the clients, and its number in a crowd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -345,6 +345,8 @@ pub(crate) enum ServerEvent {
     LeftBehind(usize),
     /// It printed.
     Output(#[serde(with = "as_text")] Vec<u8>),
+    /// Behind that it printed so many bytes more, which nobody has kept.
+    OutputCut(u64),
     /// It has printed this, for which somebody waited.
     Printed(#[serde(with = "as_text")] Vec<u8>),
     /// The listener's row in the kernel's table.
@@ -556,6 +558,9 @@ impl Sample {
 pub(crate) struct Transcript {
     /// The facts, oldest first.
     pub events: Vec<Event>,
+    /// When it began, by the clock of the host; none where that was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<SystemTime>,
 }
 
 /// A client that was answered before any other.
@@ -989,7 +994,11 @@ pub(crate) fn last_line(output: &[u8]) -> Option<String> {
 }
 
 /// Whom an event is about, and what a person reads of it.
-fn line(what: &What, phase: Phase, scenario: &Scenario) -> Option<(Option<String>, String)> {
+pub(crate) fn line(
+    what: &What,
+    phase: Phase,
+    scenario: &Scenario,
+) -> Option<(Option<String>, String)> {
     let noted = match what {
         What::Client(id, event) => {
             let name = match phase {
@@ -1003,7 +1012,9 @@ fn line(what: &What, phase: Phase, scenario: &Scenario) -> Option<(Option<String
             };
             return Some((Some(name), event.to_string()));
         }
-        What::Server(ServerEvent::Output(_) | ServerEvent::Burst { .. }) => return None,
+        What::Server(
+            ServerEvent::Output(_) | ServerEvent::OutputCut(_) | ServerEvent::Burst { .. },
+        ) => return None,
         What::Server(event) => return Some((Some("server".to_owned()), event.to_string())),
         What::Backend(name, event) => return Some((Some(name.clone()), event.to_string())),
         What::Proof {
@@ -1213,6 +1224,7 @@ impl fmt::Display for ServerEvent {
             ),
             Self::LeftBehind(processes) => write!(f, "has left {processes} processes"),
             Self::Output(bytes) => write!(f, "prints {}", literal::shown(bytes)),
+            Self::OutputCut(bytes) => write!(f, "prints {bytes} bytes more"),
             Self::Printed(text) => write!(f, "has printed {}", literal::shown(text)),
             Self::Listener { queue, backlog } => {
                 write!(f, "has {queue} connections to accept, limit {backlog}")
@@ -1432,6 +1444,7 @@ mod tests {
         };
         let transcript = Transcript {
             events: payloads.iter().map(event).collect(),
+            began: None,
         };
         let saved = serde_json::to_string(&transcript).unwrap();
         assert_eq!(
@@ -1525,6 +1538,7 @@ mod tests {
         let lines = |at| {
             Transcript {
                 events: [events.clone(), vec![burst(at)]].concat(),
+                began: None,
             }
             .unasked_lines()
         };
@@ -1552,6 +1566,7 @@ mod tests {
         });
         Transcript {
             events: events.collect(),
+            began: None,
         }
     }
 
