@@ -2,23 +2,22 @@
 
 use super::arguments::Shared;
 use super::bundle_index::{Index, Performed, RanWith, SCENARIO, TARGET, TRIAL};
+use super::bundle_words::{output, port, readme};
 use super::destination::Destination;
 use crate::checks;
 use crate::drill::DrillFile;
 use crate::foreign::{LINE, TERMINAL};
-use crate::launch::{Target, command_line};
+use crate::launch::Target;
 use crate::model::date::moment;
 use crate::model::error::Error;
-use crate::model::literal::Measured;
 use crate::model::phase::Phase;
+use crate::model::scenario::Scenario;
 use crate::report::data::{CheckResult, Exhibit};
 use crate::report::pcapng::pcapng;
 use crate::reproducer::Reproducer;
 use crate::runner::{BUNDLE_INDEX, SavedTrial};
-use crate::transcript::event::{ClientEvent, ServerEvent, Transcript, What};
 use clap::ValueEnum;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 /// What of the environment is written down: how programs are found, and in which language and time they speak.
@@ -148,7 +147,7 @@ fn drill(result: &CheckResult, scenario: &str) -> Result<String, Error> {
 }
 
 /// The Python program, or why there is none.
-fn program(scenario: &crate::model::scenario::Scenario, server: &Target) -> File {
+fn program(scenario: &Scenario, server: &Target) -> File {
     let target = Target {
         command: server.command_from_everywhere(),
         ..server.clone()
@@ -172,45 +171,6 @@ fn program(scenario: &crate::model::scenario::Scenario, server: &Target) -> File
             bytes: format!("{}\n", error.chain()).into(),
         },
     }
-}
-
-/// What the server has printed, byte for byte and for people.
-fn output(transcript: &Transcript) -> (Vec<u8>, String) {
-    let mut raw = Vec::new();
-    let mut text =
-        "Standard output and standard error of the server, as they came: both go into one pipe.\n"
-            .to_owned();
-    for event in &transcript.events {
-        let What::Server(happened) = &event.what else {
-            continue;
-        };
-        let at = Measured(event.at);
-        // Nothing keeps a string from being written to.
-        let _ = match happened {
-            ServerEvent::Output(bytes) => {
-                raw.extend_from_slice(bytes);
-                let printed = String::from_utf8_lossy(bytes);
-                writeln!(
-                    text,
-                    "--- {at}\n{}",
-                    TERMINAL.text(printed.trim_end_matches('\n'))
-                )
-            }
-            ServerEvent::OutputCut(bytes) => writeln!(
-                text,
-                "--- {at}: here it printed {bytes} bytes more, which were not kept"
-            ),
-            ServerEvent::Started { .. } | ServerEvent::Exited(_) => {
-                writeln!(
-                    text,
-                    "--- {at}: server {}",
-                    LINE.text(&happened.to_string())
-                )
-            }
-            _ => Ok(()),
-        };
-    }
-    (raw, text)
 }
 
 fn index(
@@ -261,89 +221,4 @@ fn index(
         environment: told.collect(),
         files: files.collect::<BTreeMap<_, _>>(),
     }
-}
-
-/// The port at which the server was reached over TCP, which Wireshark may take for that of another protocol.
-fn port(transcript: &Transcript) -> Option<u16> {
-    let mut events = transcript.events.iter();
-    events.find_map(|event| match &event.what {
-        What::Client(
-            _,
-            ClientEvent::Connected {
-                peer: Some(peer),
-                datagrams: false,
-                ..
-            },
-        ) => Some(peer.port()),
-        _ => None,
-    })
-}
-
-/// What the bundle is and how it is used, for who has found it.
-fn readme(index: &Index, result: &CheckResult, folder: &Path, port: Option<u16>) -> String {
-    let folder = folder.to_string_lossy();
-    let here = index.folder.to_string_lossy();
-    let command = |words: &[&str]| command_line(words.iter().copied());
-    let within = |file: &str| format!("{folder}/{file}");
-    let mut text = format!(
-        "A failure that sockdrill {} has found on {}{}\n\n{}: {}\n  {}\n\n",
-        index.sockdrill,
-        index.host,
-        index
-            .date
-            .as_deref()
-            .map_or_else(String::new, |date| format!(", {date}")),
-        index.id,
-        index.requirement,
-        index.reason,
-    );
-    let mut files: Vec<(&str, &str)> = index
-        .files
-        .iter()
-        .map(|(name, about)| (name.as_str(), about.as_str()))
-        .collect();
-    files.push((BUNDLE_INDEX, "what this is, for sockdrill"));
-    for (name, about) in files {
-        let _ = writeln!(text, "{name:<16} {about}");
-    }
-    let _ = writeln!(text, "\nIn the folder {here}, in which the server ran:");
-    let server = ["./server", "--port", "{port}"];
-    let as_data: Vec<String> = port.map_or_else(Vec::new, |port| {
-        vec!["-d".to_owned(), format!("tcp.port=={port},data")]
-    });
-    let as_data: Vec<&str> = as_data.iter().map(String::as_str).collect();
-    let mut commands = vec![
-        (
-            "run it again on this server",
-            command(&["sockdrill", "replay", &folder]),
-        ),
-        (
-            "and on another build of it",
-            command(&[&["sockdrill", "replay", &folder, "--"], &server[..]].concat()),
-        ),
-        (
-            "judge what was seen once more",
-            command(&["sockdrill", "judge", &folder]),
-        ),
-        (
-            "show the packets",
-            command(&[&["tshark", "-r", &within("trace.pcapng")], &as_data[..]].concat()),
-        ),
-    ];
-    if index.files.contains_key("reproduce.py") {
-        commands.push((
-            "do the same without sockdrill",
-            command(&["python3", &within("reproduce.py")]),
-        ));
-    }
-    if let Some(reproduce) = &result.reproduce {
-        commands.push(("repeat the part of the run", reproduce.clone()));
-    }
-    for (what, command) in commands {
-        let _ = writeln!(text, "  {what}:\n    {command}");
-    }
-    text.push_str(
-        "\nOf the environment only what is in bundle.toml was written down, as the rest may be secret; files of keys are named, and not copied.\n",
-    );
-    TERMINAL.text(&text).into_owned()
 }

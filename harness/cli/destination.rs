@@ -323,6 +323,27 @@ mod tests {
     }
 
     #[test]
+    fn folder_is_written_whole_or_not_at_all_in_the_place_of_its_like() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, files: &[(&str, &[u8])]| {
+            let into = Destination::of("artifacts", folder.path());
+            into.replace_folder_within(name, files, "mark")
+        };
+        let mark = || std::fs::read_to_string(folder.path().join("a/mark")).unwrap();
+        write("a", &[("mark", b"one"), ("other", b"")]).unwrap();
+        write("a", &[("mark", b"two")]).unwrap();
+        assert_eq!(names(&folder.path().join("a")), ["mark"]);
+        // The last of them cannot be written.
+        assert!(write("a", &[("mark", b"three"), ("none/there", b"")]).is_err());
+        assert!(write("b", &[("mark", b"three"), ("none/there", b"")]).is_err());
+        assert_eq!(mark(), "two");
+        std::fs::create_dir(folder.path().join("own")).unwrap();
+        let refused = write("own", &[("mark", b"")]).unwrap_err().to_string();
+        assert!(refused.contains("something else is there"), "{refused}");
+        assert_eq!(names(folder.path()), ["a", "own"]);
+    }
+
+    #[test]
     fn what_cannot_be_written_says_what_to_do_and_trying_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);

@@ -3,6 +3,7 @@
 mod arguments;
 mod bundle;
 mod bundle_index;
+mod bundle_words;
 mod check;
 mod completions;
 mod config;

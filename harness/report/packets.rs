@@ -522,3 +522,161 @@ impl Connection {
 
 /// As many as Linux lets a packet live.
 const HOPS: u8 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::data::{Data, Source};
+    use crate::model::dialogue;
+    use crate::model::passage::Cut;
+    use crate::transcript::event::Event;
+    use etherparse::{SlicedPacket, TransportSlice};
+    use std::sync::Arc;
+
+    const ALICE: ClientId = ClientId { who: 0, member: 0 };
+
+    fn connected(datagrams: bool) -> ClientEvent {
+        let address = |text: &str| Some(Box::new(text.parse().unwrap()));
+        ClientEvent::Connected {
+            local: address("127.0.0.1:40000"),
+            peer: address("127.0.0.1:7000"),
+            datagrams,
+        }
+    }
+
+    /// What comes of these events of a client, a second each.
+    fn made(events: Vec<ClientEvent>) -> Made {
+        let scenario = dialogue::scenario("nothing", &[("alice", 1)], vec![]);
+        let trial = Trial::alone(scenario.clone());
+        let events = events.into_iter().map(|event| What::Client(ALICE, event));
+        let all = std::iter::once(What::Phase(Phase::Scenario)).chain(events);
+        let events = (0..).zip(all).map(|(second, what)| Event {
+            at: Duration::from_secs(second),
+            what,
+        });
+        let transcript = Transcript {
+            events: events.collect(),
+            began: None,
+        };
+        packets(&trial, &transcript, &scenario)
+    }
+
+    /// Of a segment, who has sent it, its flags, its number, what it acknowledges, and its payload.
+    fn told(packet: &Packet) -> String {
+        let parsed = SlicedPacket::from_ip(&packet.bytes).unwrap();
+        let Some(TransportSlice::Tcp(segment)) = parsed.transport else {
+            panic!("no segment");
+        };
+        let flags = [
+            (segment.syn(), "S"),
+            (segment.fin(), "F"),
+            (segment.rst(), "R"),
+            (segment.ack(), "A"),
+        ];
+        let flags: String = flags
+            .iter()
+            .filter(|(is_set, _)| *is_set)
+            .map(|(_, flag)| *flag)
+            .collect();
+        format!(
+            "{} {flags} {} {} {}",
+            segment.source_port(),
+            segment.sequence_number(),
+            segment.acknowledgment_number(),
+            String::from_utf8_lossy(segment.payload())
+        )
+    }
+
+    #[test]
+    fn segments_are_numbered_and_acknowledged_in_order() {
+        let made = made(vec![
+            ClientEvent::Connecting,
+            connected(false),
+            ClientEvent::Sent(b"hello".to_vec().into()),
+            ClientEvent::Received(b"HELLO!".to_vec().into()),
+            ClientEvent::HalfClosed,
+            ClientEvent::Ended(End::Fin),
+            ClientEvent::Closed,
+        ]);
+        let expected = [
+            "40000 S 0 0 ",
+            "7000 SA 0 1 ",
+            "40000 A 1 1 ",
+            "40000 A 1 1 hello",
+            "7000 A 1 6 HELLO!",
+            "40000 FA 6 7 ",
+            "7000 FA 7 7 ",
+        ];
+        assert_eq!(made.packets.iter().map(told).collect::<Vec<_>>(), expected);
+        let times = made.packets.iter().map(|packet| packet.at.as_secs());
+        assert_eq!(times.collect::<Vec<_>>(), [1, 2, 2, 3, 4, 5, 6]);
+        let last = made.packets.last().unwrap();
+        assert_eq!(last.comments.last().unwrap(), "alice closes");
+    }
+
+    #[test]
+    fn who_resets_sends_nothing_behind_that() {
+        for (resets, port) in [
+            (ClientEvent::Reset, 40_000),
+            (ClientEvent::Ended(End::Reset), 7_000),
+        ] {
+            let made = made(vec![
+                ClientEvent::Connecting,
+                connected(false),
+                resets,
+                ClientEvent::Closed,
+            ]);
+            assert_eq!(made.packets.len(), 4);
+            assert!(told(&made.packets[3]).starts_with(&format!("{port} RA 1 1")));
+        }
+    }
+
+    #[test]
+    fn large_passages_are_several_packets_and_lose_nothing() {
+        let bytes = 200_000;
+        let data = Arc::new(Data::from(Source::Pattern { bytes, seed: 7 }));
+        let sent = ClientEvent::Sent(Passage::part(&data, 0, 0..bytes));
+        let made = made(vec![ClientEvent::Connecting, connected(false), sent]);
+        let mut all = Vec::new();
+        for packet in &made.packets {
+            assert_eq!(packet.bytes.len(), packet.original_bytes);
+            assert!(packet.bytes.len() <= 65_535);
+            all.extend_from_slice(&packet.bytes[40..]);
+        }
+        assert!(all == data.bytes(0), "bytes are lost");
+    }
+
+    #[test]
+    fn bytes_that_are_not_kept_have_a_length_and_a_number() {
+        let flood = Cut::of(&[b'x'; 100_000]);
+        let made = made(vec![
+            ClientEvent::Connecting,
+            connected(false),
+            ClientEvent::Received(flood.into()),
+            ClientEvent::Ended(End::Fin),
+        ]);
+        let carried: usize = made.packets[3..]
+            .iter()
+            .map(|packet| packet.original_bytes - 40)
+            .sum();
+        assert_eq!(carried, 100_000);
+        let is_cut = |packet: &&Packet| packet.bytes.len() < packet.original_bytes;
+        assert!(made.packets.iter().any(|packet| is_cut(&packet)));
+        assert!(told(made.packets.last().unwrap()).starts_with("7000 FA 100001 1"));
+    }
+
+    #[test]
+    fn empty_datagram_is_a_packet_and_nothing_is_none() {
+        let nothing = || ClientEvent::Sent(Vec::new().into());
+        let of = |datagrams| {
+            made(vec![
+                ClientEvent::Connecting,
+                connected(datagrams),
+                nothing(),
+            ])
+            .packets
+            .len()
+        };
+        assert_eq!([of(true), of(false)], [1, 3]);
+    }
+}
