@@ -8,7 +8,7 @@ use crate::model::trial::Trial;
 use crate::transcript::event::{ClientEvent, ClientId, Transcript, What, line};
 use etherparse::{PacketBuilder, PacketBuilderStep, TcpHeader};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -51,6 +51,24 @@ const PORT: u16 = 9;
 
 /// The first port of ours that is private (RFC 6335, section 6), counted up from there.
 const FIRST_PORT: u16 = 49_152;
+
+/// Bytes of connections that follow each other at the same ports are numbered from places that lie far apart, by the golden ratio:
+/// else one would be taken for the other, repeated.
+const SPREAD: u32 = 0x9e37_79b1;
+
+/// The address of a client that is bound to none: Linux sends from the one of the loopback to all others of it.
+fn from_somewhere(client: SocketAddr, server: SocketAddr) -> SocketAddr {
+    let address = match (client.ip(), server.ip()) {
+        (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(server)) if server.is_loopback() => {
+            Ipv4Addr::LOCALHOST.into()
+        }
+        (IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::LOCALHOST)) => {
+            Ipv6Addr::LOCALHOST.into()
+        }
+        (client, _) => client,
+    };
+    SocketAddr::new(address, client.port())
+}
 
 /// All that clients have sent and received.
 pub(super) fn packets(trial: &Trial, transcript: &Transcript, file: &Scenario) -> Made {
@@ -151,6 +169,8 @@ struct Wire {
     /// When a client asked for a connection, and what is said of that.
     asked: HashMap<ClientId, (Duration, String)>,
     connections: HashMap<ClientId, Connection>,
+    /// How many there were.
+    connected: u32,
     /// How many have no addresses of their own.
     unaddressed: u16,
     not_connected: Vec<String>,
@@ -207,7 +227,10 @@ impl Wire {
         said: String,
     ) {
         let ends = ends.filter(|(client, server)| client.is_ipv4() == server.is_ipv4());
+        let ends = ends.map(|(client, server)| (from_somewhere(client, server), server));
         let (client, server) = ends.unwrap_or_else(|| self.unaddressed());
+        let first = self.connected.wrapping_mul(SPREAD);
+        self.connected = self.connected.wrapping_add(1);
         let over = if datagrams {
             Over::Datagrams
         } else {
@@ -220,7 +243,7 @@ impl Wire {
                 over,
                 client,
                 server,
-                next: [0, 0],
+                next: [first, first],
                 has_ended: [false, false],
                 is_reset: false,
                 unsaid: Vec::new(),
@@ -231,9 +254,15 @@ impl Wire {
             self.say(id, asks);
             return self.say(id, said);
         }
-        let syn = |header: &mut TcpHeader| header.syn = true;
-        self.control(id, began, Side::Client, syn, asks);
-        self.control(id, at, Side::Server, syn, String::new());
+        let asks_for_it = |header: &mut TcpHeader| {
+            header.syn = true;
+            // There is nothing to acknowledge yet.
+            header.ack = false;
+            header.acknowledgment_number = 0;
+        };
+        self.control(id, began, Side::Client, asks_for_it, asks);
+        let agrees = |header: &mut TcpHeader| header.syn = true;
+        self.control(id, at, Side::Server, agrees, String::new());
         self.control(id, at, Side::Client, |_| {}, said);
     }
 
@@ -479,8 +508,7 @@ impl Connection {
             Side::Server => [self.next[1], self.next[0]],
         };
         let mut header = TcpHeader::new(source.port(), destination.port(), own, u16::MAX);
-        // Only who asks for a connection has nothing to acknowledge.
-        header.ack = others > 0 || own > 0 || from == Side::Server;
+        header.ack = true;
         header.acknowledgment_number = others;
         header
     }
@@ -612,6 +640,26 @@ mod tests {
         assert_eq!(times.collect::<Vec<_>>(), [1, 2, 2, 3, 4, 5, 6]);
         let last = made.packets.last().unwrap();
         assert_eq!(last.comments.last().unwrap(), "alice closes");
+    }
+
+    #[test]
+    fn connections_that_follow_each_other_at_the_same_ports_are_told_apart() {
+        let once = [
+            ClientEvent::Connecting,
+            connected(false),
+            ClientEvent::Closed,
+        ];
+        let made = made([&once[..], &once[..]].concat());
+        let told: Vec<String> = made.packets.iter().map(told).collect();
+        assert_eq!(told[0], "40000 S 0 0 ");
+        assert_eq!(
+            told[4..7],
+            [
+                "40000 S 2654435761 0 ",
+                "7000 SA 2654435761 2654435762 ",
+                "40000 A 2654435762 2654435762 "
+            ]
+        );
     }
 
     #[test]

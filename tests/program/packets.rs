@@ -169,13 +169,17 @@ fn datagrams_are_packets_as_they_were() {
     let server = [PROGRAM, "serve", "udp-echo", "--port", "{port}"];
     let steps = "  alice connect\n  alice send \"one\"\n  alice expect \"one\"\n  alice send \"\"\n  alice expect \"\"\n  alice expect \"more\" within 100ms\n";
     let (_place, bundle) = failing(&server, "transport = \"udp\"", steps);
-    let Some(all) = fields(&bundle, &["udp.length", "frame.comment"]) else {
+    let Some(all) = fields(&bundle, &["udp.length", "ip.src", "frame.comment"]) else {
         return;
     };
     let alice = all.iter().filter(|line| line.contains("alice"));
     let lengths: Vec<&str> = alice.filter_map(|line| line.split('\t').next()).collect();
     // Behind the eight bytes of the header.
     assert_eq!(lengths, ["11", "11", "8", "8"], "{all:#?}");
+    assert!(
+        all.iter().all(|line| line.contains("\t127.0.0.1\t")),
+        "{all:#?}"
+    );
     let said = followed(&bundle, "udp", "alice > \\\"one\\\"").unwrap();
     assert_eq!(said, ("one".to_owned(), "one".to_owned()));
 }
