@@ -38,6 +38,10 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Tells what got better and worse from one report to a later one; fails where anything is worse.
     Diff(DiffArgs),
+    /// Runs a failure again that `--artifacts` has bundled, on its server or on another build of it.
+    Replay(ReplayArgs),
+    /// Judges again what was seen, as `--artifacts` and `--transcripts` have saved it; no server is started.
+    Judge(JudgeArgs),
     /// Lists what there is.
     List {
         /// What to list.
@@ -400,7 +404,8 @@ pub(super) struct Shared {
     /// Writes what happens while it happens, an object of JSON a line; `-` is the standard output, and all else goes to the other one.
     #[arg(long, value_name = "FILE")]
     pub(super) events: Option<PathBuf>,
-    /// Writes each failed scenario as a .drill file into this folder; cases of properties in it are repeated first.
+    /// Writes each failed scenario as a .drill file into this folder, and beside it a folder with all that was seen; cases of
+    /// properties in it are repeated first.
     #[arg(long, value_name = "DIR")]
     pub(super) artifacts: Option<PathBuf>,
     /// Saves each trial with all that was seen of it and its verdict, as JSON, into this folder.
@@ -435,6 +440,25 @@ pub(super) struct DiffArgs {
     pub(super) json: Option<PathBuf>,
 }
 
+#[derive(Args)]
+pub(super) struct ReplayArgs {
+    /// The bundle: a folder below that of `--artifacts`.
+    #[arg(value_name = "DIR")]
+    pub(super) folder: PathBuf,
+    #[command(flatten)]
+    pub(super) forms: Forms,
+    /// The server's command, in the place of the one that had failed.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Args)]
+pub(super) struct JudgeArgs {
+    /// A bundle of `--artifacts`, a folder of `--transcripts`, or a file of it.
+    #[arg(value_name = "DIR_OR_FILE")]
+    pub(super) place: PathBuf,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum Reporting {
     /// One report of all parts of a run.
@@ -458,6 +482,23 @@ pub(super) struct Forms {
     /// Writes the findings as JSON that GitLab shows beside a change (Code Climate).
     #[arg(long, value_name = "FILE")]
     pub(super) code_quality: Option<PathBuf>,
+}
+
+impl Forms {
+    /// Names each file by the way from the root, so that another folder can be gone to.
+    pub(super) fn spell_out(&mut self) {
+        let all = [
+            &mut self.json,
+            &mut self.junit,
+            &mut self.html,
+            &mut self.code_quality,
+        ];
+        for path in all.into_iter().flatten() {
+            if let Ok(absolute) = std::path::absolute(&*path) {
+                *path = absolute;
+            }
+        }
+    }
 }
 
 /// The time that a server has to begin.

@@ -1,7 +1,7 @@
 //! Where files are written: tried before a run, and written whole or not at all.
 
 use crate::model::error::Error;
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, CWD, RenameFlags, access, renameat_with};
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -57,6 +57,27 @@ impl<'a> Destination<'a> {
             Err(error) => Err(error),
         };
         opened.map_err(|error| self.unwritable(&error))
+    }
+
+    /// Writes a folder of this name with these files into the folder, which is made where it is missing: all of them or none. What
+    /// has a file called `mark` is replaced as a whole, and nothing else.
+    pub(super) fn replace_folder_within(
+        self,
+        name: &str,
+        files: &[(&str, &[u8])],
+        mark: &str,
+    ) -> Result<(), Error> {
+        let made = std::fs::create_dir_all(self.path);
+        made.map_err(|error| self.unwritable(&error))?;
+        let path = self.path.join(name);
+        let there = Destination::of(self.option, &path);
+        if path.symlink_metadata().is_ok() && !path.join(mark).is_file() {
+            let reason = format!(
+                "something else is there, which has no {mark}; move it away, or name another folder"
+            );
+            return Err(there.because(reason));
+        }
+        replace_folder(&path, files).map_err(|error| there.unwritable(&error))
     }
 
     pub(super) fn unwritable(self, error: &io::Error) -> Error {
@@ -211,6 +232,33 @@ fn replace(file: &Path, there: Option<Metadata>, text: &[u8]) -> io::Result<()> 
     }
 }
 
+/// Puts a folder with these files in a place, in exchange for what is there.
+fn replace_folder(path: &Path, files: &[(&str, &[u8])]) -> io::Result<()> {
+    let beside = tempfile::Builder::new()
+        .prefix(".sockdrill-")
+        // As of any folder that is made: the umask takes its part.
+        .permissions(Permissions::from_mode(0o777))
+        .tempdir_in(folder_of(path))?;
+    let made = beside.path().join("made");
+    std::fs::create_dir(&made)?;
+    for (name, bytes) in files {
+        std::fs::write(made.join(name), bytes)?;
+    }
+    // The one that was there is removed with the temporary one.
+    match path.exists() {
+        true => exchange(&made, path, &beside.path().join("earlier")),
+        false => std::fs::rename(&made, path),
+    }
+}
+
+/// Puts one folder in the place of another, at once where the file system can.
+fn exchange(made: &Path, path: &Path, earlier: &Path) -> io::Result<()> {
+    match renameat_with(CWD, made, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        Err(_) => std::fs::rename(path, earlier).and_then(|()| std::fs::rename(made, path)),
+    }
+}
+
 fn is_refused(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -282,6 +330,27 @@ mod tests {
         write(Path::new("/dev/null"), b"report").unwrap();
         let full = write(Path::new("/dev/full"), b"report").unwrap_err();
         assert_eq!(full.kind(), ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn folder_is_written_whole_or_not_at_all_in_the_place_of_its_like() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, files: &[(&str, &[u8])]| {
+            let into = Destination::of("artifacts", folder.path());
+            into.replace_folder_within(name, files, "mark")
+        };
+        let mark = || std::fs::read_to_string(folder.path().join("a/mark")).unwrap();
+        write("a", &[("mark", b"one"), ("other", b"")]).unwrap();
+        write("a", &[("mark", b"two")]).unwrap();
+        assert_eq!(names(&folder.path().join("a")), ["mark"]);
+        // The last of them cannot be written.
+        assert!(write("a", &[("mark", b"three"), ("none/there", b"")]).is_err());
+        assert!(write("b", &[("mark", b"three"), ("none/there", b"")]).is_err());
+        assert_eq!(mark(), "two");
+        std::fs::create_dir(folder.path().join("own")).unwrap();
+        let refused = write("own", &[("mark", b"")]).unwrap_err().to_string();
+        assert!(refused.contains("something else is there"), "{refused}");
+        assert_eq!(names(folder.path()), ["a", "own"]);
     }
 
     #[test]

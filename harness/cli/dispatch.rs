@@ -6,8 +6,8 @@ use super::output::{colour, complain_as, say, say_aside};
 use super::repeat::invocation;
 use super::tip::with_tip;
 use super::{
-    check, completions, config, diff, doctor, explain, fmt, init, learn, list, log, man, record,
-    report, repro, run, serve,
+    check, completions, config, diff, doctor, explain, fmt, init, judge, learn, list, log, man,
+    record, replay, report, repro, run, serve,
 };
 use crate::foreign::is_active;
 use crate::model::error::{Error, ExitCode};
@@ -63,6 +63,8 @@ fn dispatch(command: Command, matches: &ArgMatches, layers: &Layers) -> Result<E
         Command::Report(arguments) => report::report(&arguments),
         Command::Diff(arguments) => diff::diff(&arguments),
         Command::Repro(arguments) => repro::repro(arguments, layers),
+        Command::Replay(arguments) => replay::replay(arguments),
+        Command::Judge(arguments) => judge::judge(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::List { what, format } => list::list(what, format),
         Command::Explain { check, lang } => explain::explain(&check, lang),

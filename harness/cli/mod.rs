@@ -1,6 +1,9 @@
 //! The command line: arguments in, a report and an exit code out.
 
 mod arguments;
+mod bundle;
+mod bundle_index;
+mod bundle_words;
 mod check;
 mod completions;
 mod config;
@@ -16,6 +19,7 @@ mod fmt;
 mod github;
 mod grammar;
 mod init;
+mod judge;
 mod keyboard;
 mod language_page;
 mod last_run;
@@ -34,6 +38,7 @@ mod output;
 mod profile_page;
 mod record;
 mod repeat;
+mod replay;
 mod report;
 mod reports;
 mod repro;

@@ -175,6 +175,16 @@ pub(super) fn say_pieces_aside(pieces: &[Piece]) {
 /// How far what is told of a check goes on below its name.
 const RESULT: usize = 16;
 
+/// Prints a line that begins with the word of how something came out, in its colour.
+pub(super) fn say_outcome(outcome: Outcome, line: &str) {
+    let word = outcome.word();
+    say_in(
+        style(outcome),
+        word,
+        line.strip_prefix(word).unwrap_or_default(),
+    );
+}
+
 /// Prints a failure of one of many rounds.
 pub(super) fn say_round(round: usize, result: &CheckResult) {
     say_aside(&format!("in round {round}: {}", result.line()));

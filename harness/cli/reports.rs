@@ -1,6 +1,7 @@
 //! The reports of a run, in the forms that were asked for.
 
 use super::arguments::{Forms, Shared};
+use super::bundle;
 use super::destination::Destination;
 use super::events;
 use super::github;
@@ -17,6 +18,7 @@ use crate::report::piece::Piece;
 use crate::report::several::{Document, Several};
 use crate::report::written::Written;
 use crate::runner;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Tries all places that reports are to be written to, before there is anything to lose: each that cannot be written to is said.
@@ -139,8 +141,11 @@ pub(super) fn saved_of<'a>(
     shared: &Shared,
     server: &dyn Fn(&CheckResult) -> Option<&'a Target>,
 ) -> Vec<Result<(), Error>> {
-    let results = report.results.iter();
-    let saved = results.map(|result| saved(result, server(result), shared));
+    let names = names(&report.results);
+    let results = report.results.iter().zip(&names);
+    let saved = results.flat_map(|(result, name)| {
+        [saved, bundled].map(|save| save(result, name, server(result), shared))
+    });
     let unsaved = report.unsaved.iter().map(|reason| {
         Err(Error::Unwritable {
             option: "transcripts",
@@ -241,12 +246,51 @@ pub(super) fn all_written(
     }
 }
 
+/// What the files of each result are called, none as those of another one.
+fn names(results: &[CheckResult]) -> Vec<String> {
+    let mut taken = HashMap::new();
+    let name = |result: &CheckResult| {
+        let name = runner::artifact_name(result);
+        let times = taken.entry(name.clone()).or_insert(0);
+        *times += 1;
+        match *times {
+            1 => name,
+            times => format!("{name}-{times}"),
+        }
+    };
+    let failed = |result: &CheckResult| result.scenario.is_some();
+    let mut name = name;
+    let names = results.iter().map(|result| match failed(result) {
+        true => name(result),
+        false => String::new(),
+    });
+    names.collect()
+}
+
+/// Writes all that was seen of a failure into a folder of its own, beside its scenario.
+fn bundled(
+    result: &CheckResult,
+    name: &str,
+    server: Option<&Target>,
+    shared: &Shared,
+) -> Result<(), Error> {
+    match shared.artifacts.as_ref().zip(server) {
+        Some((folder, server)) => bundle::write(result, server, (folder, name), shared),
+        None => Ok(()),
+    }
+}
+
 /// Writes the scenario of a failure into the folder for them, if there is one.
-fn saved(result: &CheckResult, server: Option<&Target>, shared: &Shared) -> Result<(), Error> {
+fn saved(
+    result: &CheckResult,
+    name: &str,
+    server: Option<&Target>,
+    shared: &Shared,
+) -> Result<(), Error> {
     let Some((folder, scenario)) = shared.artifacts.as_ref().zip(result.scenario.as_ref()) else {
         return Ok(());
     };
-    let name = runner::artifact_name(result);
+    let name = format!("{name}.drill");
     let about = format!("# {}: {}\n", result.id, result.requirement);
     let file = server.map(|server| of_server(scenario, server, folder, shared));
     let (text, read) = match file.transpose() {

@@ -153,6 +153,7 @@ pub(super) fn settings(shared: &Shared, invocation: Invocation) -> Result<Settin
         check_budget: shared.check_budget,
         partition: shared.partition,
         timings: shared.timings,
+        keeps_exhibits: shared.artifacts.is_some(),
         transcripts: shared.transcripts.clone(),
         interrupt: interrupt()?,
         invocation: Some(invocation),

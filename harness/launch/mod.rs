@@ -17,6 +17,8 @@ mod recipient;
 mod server;
 mod shell;
 mod target;
+#[cfg(feature = "cli")]
+mod target_text;
 
 pub(crate) use backends::{Backend, Backends, DropsBehind, LookBehind};
 pub use elsewhere::Elsewhere;

@@ -86,6 +86,8 @@ const MOST_AT_ONCE: usize = 16;
 #[derive(Debug, Default)]
 struct Output {
     fresh: Vec<u8>,
+    /// How many bytes came behind the fresh ones that are not kept.
+    cut_bytes: u64,
     first: Vec<u8>,
     last: Vec<u8>,
     bytes: u64,
@@ -139,8 +141,9 @@ impl Output {
         self.alarms.take_in(bytes, now);
         self.count_lines(bytes, now);
         let room = OUTPUT_KEPT.saturating_sub(self.fresh.len());
-        self.fresh
-            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let kept = bytes.len().min(room);
+        self.fresh.extend_from_slice(&bytes[..kept]);
+        self.cut_bytes += (bytes.len() - kept) as u64;
         let room = BEGINNING_KEPT.saturating_sub(self.first.len());
         self.first
             .extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -306,13 +309,17 @@ impl Process {
         }
     }
 
-    /// Takes the output that came since the last call, cut where there was too much of it.
-    pub(crate) fn take_output(&self) -> Vec<u8> {
+    /// Takes the output that came since the last call, and how many bytes were cut off where there was too much of it.
+    pub(crate) fn take_output(&self) -> (Vec<u8>, u64) {
         self.watch.catch_up();
         let output = self.watch.output.lock();
         output.map_or_else(
-            |_| Vec::new(),
-            |mut output| std::mem::take(&mut output.fresh),
+            |_| (Vec::new(), 0),
+            |mut output| {
+                let output = &mut *output;
+                let (fresh, cut_bytes) = (&mut output.fresh, &mut output.cut_bytes);
+                (std::mem::take(fresh), std::mem::take(cut_bytes))
+            },
         )
     }
 

@@ -218,8 +218,8 @@ impl Server {
         first.is_none_or(|first| first.is_zombie())
     }
 
-    /// Takes what it has printed since the last call.
-    pub(crate) fn take_output(&self) -> Vec<u8> {
+    /// Takes what it has printed since the last call, and how many bytes more that were not kept.
+    pub(crate) fn take_output(&self) -> (Vec<u8>, u64) {
         self.process().map(Process::take_output).unwrap_or_default()
     }
 

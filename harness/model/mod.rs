@@ -24,6 +24,8 @@ pub(crate) mod passage;
 pub(crate) mod pattern;
 pub(crate) mod phase;
 pub(crate) mod profile;
+#[cfg(feature = "cli")]
+mod profile_text;
 pub(crate) mod promise;
 pub(crate) mod scenario;
 pub(crate) mod server_action;

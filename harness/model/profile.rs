@@ -10,7 +10,7 @@ use crate::model::text_file::Kind;
 use crate::model::tls::{RawTls, TlsOptions};
 use crate::model::toml_mistake::{Mistake, text_or_table};
 use crate::model::unasked::Unasked;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub struct Profile {
 }
 
 /// How bytes reach a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Transport {
     /// TCP.
@@ -138,7 +138,7 @@ pub(crate) struct Model {
 }
 
 /// The rules that a model can follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Rule {
     /// What comes goes back.
@@ -150,7 +150,7 @@ pub(crate) enum Rule {
 }
 
 /// The unit that a model's rule is applied to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Framing {
     /// Bytes as they come.
@@ -264,7 +264,7 @@ pub(crate) enum MostConnections {
 }
 
 /// Which clients a server turns away when it holds as many as it promises and others come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Drops {
     /// Each of them.
@@ -371,7 +371,7 @@ impl Promises {
 }
 
 /// How many clients a server serves at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Serves {
     /// Any number.
@@ -383,7 +383,7 @@ pub(crate) enum Serves {
 }
 
 /// What a server does for a client that has half-closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum HalfClose {
     /// It answers what was asked, then closes.
@@ -393,7 +393,7 @@ pub(crate) enum HalfClose {
 }
 
 /// What a server does with the connection after an exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum AfterExchange {
     /// It waits for the next one.
@@ -403,7 +403,7 @@ pub(crate) enum AfterExchange {
 }
 
 /// How a server treats several requests in one segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Pipelining {
     /// It answers each, in order.
@@ -413,7 +413,7 @@ pub(crate) enum Pipelining {
 }
 
 /// Whether a server turns clients away for a while for what others have done before them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Penalties {
     /// It does not.
@@ -423,7 +423,7 @@ pub(crate) enum Penalties {
 }
 
 /// What a server does for a client that comes as soon as it listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Starting {
     /// It serves that client.
@@ -433,7 +433,7 @@ pub(crate) enum Starting {
 }
 
 /// What a second instance on the same address does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SecondInstance {
     /// It ends with an error.

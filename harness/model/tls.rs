@@ -63,6 +63,13 @@ impl TlsVersion {
             .map(|(version, _)| *version)
     }
 
+    /// Its word.
+    pub(crate) fn word(self) -> Option<&'static str> {
+        let mut all = Self::ALL.iter();
+        all.find(|(version, _)| *version == self)
+            .map(|(_, word)| *word)
+    }
+
     fn argument(self) -> Argument<'static> {
         Argument::Word(match self {
             Self::Two => "version 1.2",
@@ -150,6 +157,11 @@ impl PemFile {
             path: std::path::absolute(&path).unwrap_or(path),
             bytes: bytes.into(),
         })
+    }
+
+    /// Its name, as it was written.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The same by a name that leads to it from everywhere.

@@ -6,6 +6,7 @@ use crate::launch::Known;
 use crate::model::error::ExitCode;
 use crate::model::partition::Partition;
 use crate::model::spent::Spent;
+use crate::model::trial::Trial;
 use crate::report::concluded::NoTests;
 use crate::report::fact::WrittenFact;
 use crate::report::findings::{Told, grouped};
@@ -16,10 +17,11 @@ use crate::report::sentence;
 use crate::report::timings::Timings;
 use crate::report::trace::Trace;
 use crate::report::written::{Written, WrittenCheck};
-use crate::transcript::event::EventLine;
+use crate::transcript::event::{EventLine, Transcript};
 use crate::transcript::story::story;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// All verdicts of a run.
@@ -131,6 +133,19 @@ pub struct CheckResult {
     pub(crate) transcript: Vec<EventLine>,
     /// What was seen of the scenario that failed, or of the one that proved nothing.
     pub(crate) trace: Option<Box<Trace>>,
+    /// What was judged where it failed and that was to be kept.
+    pub(crate) exhibit: Option<Arc<Exhibit>>,
+}
+
+/// What a failure was judged by.
+#[derive(Clone, Debug)]
+pub(crate) struct Exhibit {
+    /// What was to be done.
+    pub trial: Trial,
+    /// What was seen.
+    pub transcript: Transcript,
+    /// What the judge says of it, before anything was repeated.
+    pub verdict: Verdict,
 }
 
 /// How often something was tried as a whole, in rounds of a run or because it had failed, and what came of it.
@@ -255,6 +270,7 @@ impl CheckResult {
             at: None,
             transcript: Vec::new(),
             trace: None,
+            exhibit: None,
         }
     }
 
@@ -492,6 +508,12 @@ impl CheckResult {
     /// What was done for the result: scenarios, cuts, time.
     pub fn effort(&self) -> String {
         WrittenCheck::of(self).effort()
+    }
+
+    /// The result as the JSON report has it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn to_json(&self) -> String {
+        WrittenCheck::of(self).to_json()
     }
 
     /// A failure in full: id, requirement, what was seen, how to repeat it.

@@ -20,6 +20,10 @@ mod matrix;
 mod matrix_page;
 mod observed_change;
 #[cfg(feature = "cli")]
+mod packets;
+#[cfg(feature = "cli")]
+pub(crate) mod pcapng;
+#[cfg(feature = "cli")]
 pub(crate) mod picture;
 pub(crate) mod piece;
 pub(crate) mod place;

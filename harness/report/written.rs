@@ -265,6 +265,11 @@ impl WrittenCheck {
         }
     }
 
+    #[cfg(feature = "cli")]
+    pub(super) fn to_json(&self) -> String {
+        in_json(self)
+    }
+
     /// Whether its server could not even be started.
     pub(super) fn could_not_run(&self) -> bool {
         self.doubt.as_deref() == Some("could-not-run")
@@ -423,8 +428,12 @@ impl Written {
     }
 
     pub(crate) fn to_json(&self) -> String {
-        // Strings and numbers only: there is nothing in it that cannot be written.
-        let text = serde_json::to_string_pretty(self).unwrap_or_default();
-        format!("{}\n", JSON.text(&text))
+        in_json(self)
     }
+}
+
+fn in_json(written: &impl Serialize) -> String {
+    // Strings and numbers only: there is nothing in it that cannot be written.
+    let text = serde_json::to_string_pretty(written).unwrap_or_default();
+    format!("{}\n", JSON.text(&text))
 }

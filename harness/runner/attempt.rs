@@ -9,9 +9,11 @@ use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
 use crate::model::trial::Trial;
+use crate::report::data::Exhibit;
 use crate::report::trace::Trace;
 use crate::session::Session;
 use crate::transcript::event::{EventLine, Transcript};
+use std::sync::Arc;
 
 /// How often something that failed, or that proved nothing, is tried on servers of its own.
 pub(super) const TRIES: usize = 3;
@@ -26,6 +28,8 @@ pub(super) struct Attempt {
     pub(super) transcript: Vec<EventLine>,
     /// What was seen of the scenario that failed, or of the first that proved nothing.
     pub(super) trace: Option<Box<Trace>>,
+    /// What was judged where it failed and that is to be kept.
+    pub(super) exhibit: Option<Arc<Exhibit>>,
     /// Where the profile's request was cut.
     pub(super) coverage: Option<Coverage>,
     /// Which of the scenarios proved nothing.
@@ -58,6 +62,7 @@ impl Attempt {
             failed: None,
             transcript: Vec::new(),
             trace: None,
+            exhibit: None,
             coverage: None,
             unsure: Vec::new(),
             unproven: 0,
@@ -196,8 +201,10 @@ impl<'a> Job<'a> {
             tally.add(once.n, once.scenario, verdict, once.seen);
             return Ok(None);
         }
+        let exhibit = self.exhibit(&verdict, &once.trial, &once.seen);
         Ok(Some(Attempt {
             under,
+            exhibit,
             failed: Some(once.scenario.clone()),
             transcript: once.seen.lines(once.scenario),
             trace: Some(Box::new(once.seen.trace(once.scenario))),

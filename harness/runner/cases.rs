@@ -59,6 +59,21 @@ pub(crate) struct CaseRun {
     pub target: Target,
     /// What the file says, to be asked again once it is known what the server is reached over.
     text: Arc<DrillText>,
+    /// How it was performed when it failed, where that is to be repeated.
+    pub as_before: Option<AsBefore>,
+}
+
+/// How a scenario is performed that is repeated as it has failed.
+#[derive(Clone, Debug)]
+pub(crate) struct AsBefore {
+    /// A polite client comes before and after, and a bystander stands beside.
+    pub polite: bool,
+    /// What fails is held against the server only where it is nothing that the server may have chosen.
+    pub asks: bool,
+    /// A client that takes what it is owed is no silent one.
+    pub reading_is_use: bool,
+    /// The keys of causes that had been found before.
+    pub known: Vec<String>,
 }
 
 impl CaseRun {
@@ -251,6 +266,7 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
             backends: Arc::clone(&backends),
             included: Arc::clone(&included),
             text: Arc::clone(&text),
+            as_before: None,
         })
     };
     file.cases.iter().map(run).collect()
@@ -485,6 +501,7 @@ fn result(case: &CaseRun, attempt: Attempt) -> CheckResult {
         scenario,
         transcript: attempt.transcript,
         trace: attempt.trace,
+        exhibit: attempt.exhibit,
         known: case.known.clone(),
         ..CheckResult::of(&case.id, &case.file, &case.scenario.name, attempt.verdict)
     }
@@ -567,17 +584,19 @@ async fn try_case(
         // Now it is known what can happen.
         case.text.parsed(Some(transport))?;
     }
+    let before = case.as_before.as_ref();
     let job = Job::new(target, &subject, settings, turn, findings).of(&case.id, heard);
+    let job = job.as_before(before);
     let job = job.in_time_of(std::slice::from_ref(&case.scenario));
     // The session keeps its lab for as long as its server is used.
     drop(lab);
     let options = TrialOptions {
         fresh_server: true,
         shares_servers: false,
-        polite: true,
+        polite: before.is_none_or(|before| before.polite),
         tries: TRIES,
         // Who writes a scenario says what he expects.
-        ask: false,
+        ask: before.is_some_and(|before| before.asks),
         ends_when_late: false,
     };
     job.try_on(Some(session), std::iter::once((0, &case.scenario)), options)

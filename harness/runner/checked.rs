@@ -95,6 +95,7 @@ fn check_result(check: &'static Check, unserved: Option<&Verdict>, job: Job<'_>)
         verdict: attempt.verdict,
         transcript: attempt.transcript,
         trace: attempt.trace,
+        exhibit: attempt.exhibit,
     }
 }
 

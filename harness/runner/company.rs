@@ -13,6 +13,10 @@ impl Job<'_> {
     pub(super) fn trial(self, script: &Scenario, polite: bool) -> Trial {
         let mut trial = trial(script, self.subject, polite && !self.is_for_one());
         trial.reading_is_use = self.check.is_some_and(|check| check.policy.reading_is_use);
+        if let Some(before) = self.before {
+            trial.reading_is_use = before.reading_is_use;
+            trial.known.clone_from(&before.known);
+        }
         trial
     }
 }

@@ -201,24 +201,32 @@ pub(crate) fn unreadable_saved_cases(settings: &Settings) -> Vec<Error> {
     read.filter_map(Result::err).collect()
 }
 
-/// The name of a check as the name of a file.
+/// The name of a check, or of a case, as the name of a file.
 fn artifact_stem(id: &str) -> String {
     id.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
 }
 
-/// The file that the failed scenario of a result is saved in. Each case of a property has a file of its own, so that
-/// later runs can repeat all of them.
+/// Longer names are cut: no file system takes more than 255 bytes, some of which others need.
+const LONGEST_STEM: usize = 150;
+
+/// What the file, without its ending, and the folder are called that the failed scenario of a result is saved in. Each case of a
+/// property has its own, so that later runs can repeat all of them.
 pub(crate) fn artifact_name(result: &CheckResult) -> String {
-    let stem = artifact_stem(&result.id);
+    let mut stem = artifact_stem(&result.id);
+    if stem.len() > LONGEST_STEM {
+        // Each character is a byte.
+        stem.truncate(LONGEST_STEM);
+        stem.push_str(&format!("-{:08x}", fnv_1a(result.id.bytes()) >> 32));
+    }
     match &result.scenario {
         // What clients have tried is said of drawn scenarios alone.
         Some(scenario) if result.tried.is_some() => {
             let steps = scenario.lines().skip(1);
             // The same case has the same name in every run and on every machine.
             let hash = fnv_1a(steps.flat_map(str::bytes));
-            format!("{stem}-{:08x}.drill", hash >> 32)
+            format!("{stem}-{:08x}", hash >> 32)
         }
-        _ => format!("{stem}.drill"),
+        _ => stem,
     }
 }
 
@@ -314,6 +322,7 @@ async fn confirmed(small: &Scenario, job: Job<'_>) -> Result<(usize, Attempt), E
                 failed: Some(small.clone()),
                 transcript: transcript.lines(small),
                 trace: Some(Box::new(transcript.trace(small))),
+                exhibit: job.exhibit(&verdict, &trial, &transcript),
                 ..Attempt::of(verdict)
             };
         }

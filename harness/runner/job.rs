@@ -2,6 +2,7 @@
 
 use super::alarms::Heard;
 use super::attempt::TrialOptions;
+use super::cases::AsBefore;
 use super::check_budget;
 use super::descriptors;
 use super::findings::{Findings, Shape};
@@ -19,6 +20,7 @@ use crate::model::profile::Serves;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
 use crate::model::trial::Trial;
+use crate::report::data::Exhibit;
 use crate::session::{Session, Turn};
 use crate::transcript::event::Transcript;
 use std::sync::Arc;
@@ -43,6 +45,8 @@ pub(super) struct Job<'a> {
     pub(super) servers: Option<&'a Servers>,
     /// For how long it may go on, beside waiting for others.
     most: Option<Duration>,
+    /// How it was performed before, where that is to be repeated.
+    pub(super) before: Option<&'a AsBefore>,
 }
 
 /// What of a job others can do, on threads of their own.
@@ -75,6 +79,7 @@ impl<'a> Share<'a> {
             heard: Some(heard),
             servers: self.servers,
             most: self.most,
+            before: None,
         }
     }
 }
@@ -98,7 +103,13 @@ impl<'a> Job<'a> {
             heard: None,
             servers: None,
             most: None,
+            before: None,
         }
+    }
+
+    /// The same as it was performed before.
+    pub(super) fn as_before(self, before: Option<&'a AsBefore>) -> Self {
+        Self { before, ..self }
     }
 
     /// What others can do of it.
@@ -344,6 +355,42 @@ impl<'a> Job<'a> {
             saved.unwrap_or_else(|error| self.settings.unsaved.add(&error));
         }
         verdict
+    }
+
+    /// What a failure was judged by, where that is to be kept.
+    pub(super) fn exhibit(
+        self,
+        verdict: &Verdict,
+        trial: &Trial,
+        seen: &Transcript,
+    ) -> Option<Arc<Exhibit>> {
+        let Verdict::Fail(told) = verdict else {
+            return None;
+        };
+        if !self.settings.keeps_exhibits {
+            return None;
+        }
+        let known = self
+            .shape(trial)
+            .map(|shape| self.findings.known_to(&shape));
+        // It is told by the trial that shows this cause: what others had found meanwhile may have been left out of it.
+        let trials = [
+            trial.clone(),
+            trial.clone().knowing(known.unwrap_or_default()),
+        ];
+        let judged = trials.map(|trial| (judge(&trial, seen), trial));
+        let shows = |verdict: &Verdict| matches!(verdict, Verdict::Fail(found) if found.cause.key() == told.cause.key());
+        let [plain, knowing] = judged;
+        let (verdict, trial) = if shows(&plain.0) || !shows(&knowing.0) {
+            plain
+        } else {
+            knowing
+        };
+        Some(Arc::new(Exhibit {
+            trial,
+            transcript: seen.clone(),
+            verdict,
+        }))
     }
 
     /// Performs a trial on a server while others are performed on theirs, and judges it.

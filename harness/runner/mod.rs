@@ -40,7 +40,9 @@ mod work;
 mod worth;
 
 pub(crate) use audience::{Audience, Happening};
-pub(crate) use cases::{CaseRun, Given, cases_of, run_case, run_cases, with_all_mistakes};
+pub(crate) use cases::{
+    AsBefore, CaseRun, Given, cases_of, run_case, run_cases, with_all_mistakes,
+};
 pub use check::check;
 pub(crate) use check::not_started;
 pub(crate) use drawn::{artifact_name, unreadable_saved_cases};
@@ -50,7 +52,7 @@ pub(crate) use parallel::block_on;
 pub(crate) use replayed::{Circumstances, replayed};
 pub(crate) use rounds::{Rounds, in_rounds};
 pub use saved::{SavedTrial, SavedVerdict};
-pub(crate) use scenario_files::{prefix_below, scenario_files};
+pub(crate) use scenario_files::{BUNDLE_INDEX, prefix_below, scenario_files};
 pub(crate) use selection::{glob_matches, part_of, selected, unknown_check};
 pub(crate) use settings::Invocation;
 pub use settings::Settings;

@@ -88,10 +88,12 @@ pub(super) fn observe(
             let told = told_anyway(verdict).unwrap_or(Verdict::Pass);
             let told = heard.beside(told);
             let lenient = alarms::is_recommended(&told) && !job.settings.strict;
+            let exhibit = job.exhibit(&told, &trial, &transcript);
             let told = result(observation, told, scenario, &transcript);
             let told = told.map(|result| CheckResult {
                 duration: begun.elapsed(),
                 lenient,
+                exhibit,
                 ..result
             });
             (value, told)

@@ -12,16 +12,17 @@ use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::template::Template;
 use crate::model::text_file::Kind;
 use crate::model::trial::Trial;
+use crate::report::data::Exhibit;
 use crate::report::sentence;
 use crate::transcript::event::{Event, Transcript};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The form of the files; it changes where an older program could not read them.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// The oldest form that is read: nothing was taken away from it, and what has come since has its defaults.
 const OLDEST_FORMAT: u32 = 3;
@@ -107,6 +108,16 @@ impl SavedVerdict {
 }
 
 impl SavedTrial {
+    /// What a failure was judged by, as it is saved.
+    pub(crate) fn of(check: &str, exhibit: &Exhibit) -> Self {
+        Self {
+            check: check.to_owned(),
+            trial: exhibit.trial.clone(),
+            transcript: exhibit.transcript.clone(),
+            verdict: SavedVerdict::of(&exhibit.verdict),
+        }
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -130,7 +141,10 @@ impl SavedTrial {
         Ok(Self {
             check: raw.check,
             trial: raw.trial.trial(name)?,
-            transcript: Transcript::of(raw.transcript),
+            transcript: Transcript {
+                began: raw.began,
+                ..Transcript::of(raw.transcript)
+            },
             verdict: raw.verdict,
         })
     }
@@ -144,10 +158,18 @@ impl SavedTrial {
     pub(crate) fn write(&self, to: &mut impl Write) -> std::io::Result<()> {
         let mut text = |text: String| to.write_all(JSON.text(&text).as_bytes());
         let trial = RawTrial::of(&self.trial).map_err(std::io::Error::other)?;
+        let began = self
+            .transcript
+            .began
+            .map(|began| serde_json::to_string(&began));
+        let began = began
+            .transpose()?
+            .map(|began| format!("\"began\": {began},\n"));
         text(format!(
-            "{{\n\"format\": {FORMAT},\n\"check\": {},\n\"verdict\": {},\n\"trial\": {},\n\"transcript\": [\n",
+            "{{\n\"format\": {FORMAT},\n\"check\": {},\n\"verdict\": {},\n{}\"trial\": {},\n\"transcript\": [\n",
             serde_json::to_string(&self.check)?,
             serde_json::to_string_pretty(&self.verdict)?,
+            began.unwrap_or_default(),
             serde_json::to_string_pretty(&trial)?,
         ))?;
         for (n, event) in self.transcript.events.iter().enumerate() {
@@ -171,6 +193,8 @@ struct RawFile {
     format: u32,
     check: String,
     verdict: SavedVerdict,
+    #[serde(default)]
+    began: Option<SystemTime>,
     trial: RawTrial,
     transcript: Vec<Event>,
 }
@@ -186,6 +210,10 @@ struct RawTrial {
     few_doses: bool,
     #[serde(default)]
     is_undisturbed: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    serves_at_once: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    replies_alike: bool,
     #[serde(default)]
     closes_silent_after: Option<Duration>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -227,6 +255,8 @@ impl RawTrial {
             ends_after_one: trial.ends_after_one,
             few_doses: trial.few_doses,
             is_undisturbed: trial.is_undisturbed,
+            serves_at_once: trial.serves_at_once,
+            replies_alike: trial.replies_alike,
             closes_silent_after: trial.closes_silent_after,
             closes_unfinished_after: trial.closes_unfinished_after,
             may_close_silent: trial.may_close_silent,
@@ -245,6 +275,8 @@ impl RawTrial {
         trial.ends_after_one = self.ends_after_one;
         trial.few_doses = self.few_doses;
         trial.is_undisturbed = self.is_undisturbed;
+        trial.serves_at_once = self.serves_at_once;
+        trial.replies_alike = self.replies_alike;
         trial.closes_silent_after = self.closes_silent_after;
         trial.closes_unfinished_after = self.closes_unfinished_after;
         trial.may_close_silent = self.may_close_silent;

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// What builds and package managers write, which is not what anybody has written.
 const OF_BUILDS: [&str; 2] = ["target", "node_modules"];
 
+/// What says of a folder that it is a bundle of `--artifacts`, and what its files are.
+pub(crate) const BUNDLE_INDEX: &str = "bundle.toml";
+
 /// No project has so many files beside those; whoever names `/` or a home is told so in seconds.
 const MOST_ENTRIES: usize = 100_000;
 
@@ -64,6 +67,8 @@ impl Search {
             match path.is_dir() {
                 _ if name.to_string_lossy().starts_with('.') => {}
                 true if OF_BUILDS.iter().any(|of_builds| name == *of_builds) => {}
+                // Its scenario stands beside it, too.
+                true if path.join(BUNDLE_INDEX).is_file() => {}
                 true => self.go_through(&path)?,
                 false if is_scenario_file(&path) => self.found.push(path),
                 false => {}

@@ -64,6 +64,8 @@ pub struct Settings {
     pub shrink: bool,
     /// The folder of cases that have failed before; those of properties are repeated first.
     pub saved: Option<PathBuf>,
+    /// What a failure was judged by is kept with it.
+    pub(crate) keeps_exhibits: bool,
     /// The folder in which each trial is saved with what was seen of it and its verdict.
     pub transcripts: Option<PathBuf>,
     /// What is observed of a server is observed also where few checks were asked for.
@@ -126,6 +128,7 @@ impl Default for Settings {
             cases: None,
             shrink: true,
             saved: None,
+            keeps_exhibits: false,
             transcripts: None,
             observe: false,
             verbose: false,
@@ -171,6 +174,7 @@ impl Settings {
             among: _,
             shrink: _,
             saved,
+            keeps_exhibits: _,
             transcripts: _,
             observe: _,
             verbose: _,

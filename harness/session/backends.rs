@@ -219,7 +219,7 @@ fn end_of(backend: &Backend, exit: Exit) -> String {
         let advice = backend.advice();
         return format!("it put itself into the background, and its first process ended; {advice}");
     }
-    let output = backend.server().map(Server::take_output);
+    let output = backend.server().map(|server| server.take_output().0);
     let words = last_line(&output.unwrap_or_default());
     let words = words.map_or(String::new(), |line| format!("; its last output: {line}"));
     format!("{exit}, and nobody had told it to end{words}")

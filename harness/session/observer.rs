@@ -435,9 +435,12 @@ impl Observer {
 
     pub(super) fn record_output(&self) {
         if let Some(server) = &self.server {
-            let output = server.take_output();
+            let (output, cut_bytes) = server.take_output();
             if !output.is_empty() {
                 self.record_server(ServerEvent::Output(output));
+            }
+            if cut_bytes > 0 {
+                self.record_server(ServerEvent::OutputCut(cut_bytes));
             }
             let forbidden = server.process().map(|process| process.printed_forbidden());
             for text in forbidden.unwrap_or_default() {

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -56,7 +56,10 @@ impl Recorder {
     pub(crate) fn new(unasked: &Unasked) -> Self {
         Self(Rc::new(Book {
             begun: Instant::now(),
-            transcript: RefCell::default(),
+            transcript: RefCell::new(Transcript {
+                began: Some(SystemTime::now()),
+                ..Transcript::default()
+            }),
             latest: RefCell::default(),
             client_states: RefCell::new(ClientStates::hearing(unasked)),
             server_state: RefCell::default(),

@@ -65,7 +65,7 @@ impl Session<'_> {
         };
         let (how, event) = match became {
             SecondInstance::Ended(exit) => {
-                let words = last_line(&second.take_output());
+                let words = last_line(&second.take_output().0);
                 (Ended::Done, ServerEvent::SecondEnded(exit, words))
             }
             SecondInstance::Shares => (Ended::Done, ServerEvent::SecondShares),

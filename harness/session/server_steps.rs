@@ -308,7 +308,7 @@ impl Session<'_> {
         }
         if let Some(exit) = self.ends_before_it_serves().await {
             let server = self.observer.server.take();
-            let output = server.map(|server| server.take_output());
+            let output = server.map(|server| server.take_output().0);
             // What it leaves behind is no worker of anybody.
             self.observer.ends.discard();
             let words = last_line(&output.unwrap_or_default());

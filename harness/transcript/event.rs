@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A client in a phase: the index of its name among the clients, and its number in a crowd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -346,6 +346,8 @@ pub(crate) enum ServerEvent {
     LeftBehind(usize),
     /// It printed.
     Output(#[serde(with = "as_text")] Vec<u8>),
+    /// Behind that it printed so many bytes more, which nobody has kept.
+    OutputCut(u64),
     /// It has printed this, for which somebody waited.
     Printed(#[serde(with = "as_text")] Vec<u8>),
     /// The listener's row in the kernel's table.
@@ -560,6 +562,9 @@ pub(crate) struct Transcript {
     /// What the kernel held for the server now and then, oldest first.
     #[serde(default)]
     pub figures: Vec<(Duration, Figures)>,
+    /// When it began, by the clock of the host; none where that was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<SystemTime>,
 }
 
 /// A client that was answered before any other.
@@ -576,7 +581,7 @@ impl Transcript {
     pub(crate) fn of(events: Vec<Event>) -> Self {
         Self {
             events,
-            figures: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -1020,7 +1025,11 @@ pub(crate) fn last_line(output: &[u8]) -> Option<String> {
 }
 
 /// Whom an event is about, and what a person reads of it.
-fn line(what: &What, phase: Phase, scenario: &Scenario) -> Option<(Option<String>, String)> {
+pub(crate) fn line(
+    what: &What,
+    phase: Phase,
+    scenario: &Scenario,
+) -> Option<(Option<String>, String)> {
     let noted = match what {
         What::Client(id, event) => {
             let name = match phase {
@@ -1034,7 +1043,9 @@ fn line(what: &What, phase: Phase, scenario: &Scenario) -> Option<(Option<String
             };
             return Some((Some(name), event.to_string()));
         }
-        What::Server(ServerEvent::Output(_) | ServerEvent::Burst { .. }) => return None,
+        What::Server(
+            ServerEvent::Output(_) | ServerEvent::OutputCut(_) | ServerEvent::Burst { .. },
+        ) => return None,
         What::Server(event) => return Some((Some("server".to_owned()), event.to_string())),
         What::Backend(name, event) => return Some((Some(name.clone()), event.to_string())),
         What::Proof {
@@ -1244,6 +1255,7 @@ impl fmt::Display for ServerEvent {
             ),
             Self::LeftBehind(processes) => write!(f, "has left {processes} processes"),
             Self::Output(bytes) => write!(f, "prints {}", literal::shown(bytes)),
+            Self::OutputCut(bytes) => write!(f, "prints {bytes} bytes more"),
             Self::Printed(text) => write!(f, "has printed {}", literal::shown(text)),
             Self::Listener { queue, backlog } => {
                 write!(f, "has {queue} connections to accept, limit {backlog}")

@@ -123,6 +123,7 @@ impl ServerState {
             | ServerEvent::Continued
             | ServerEvent::Signalled { .. }
             | ServerEvent::Output(_)
+            | ServerEvent::OutputCut(_)
             | ServerEvent::Workers(_)
             | ServerEvent::OpenFilesLimited(_)
             | ServerEvent::TimeWaitOfClients(_)

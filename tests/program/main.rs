@@ -13,6 +13,8 @@ mod backends;
 /// What users name and servers send is bounded.
 mod bounds;
 mod browser;
+/// What is kept of a failure, run again and judged again.
+mod bundle;
 /// What a server says by itself to clients that are silent. Here stands what takes longest, since tests begin in the order of
 /// their names.
 mod by_itself;
@@ -71,6 +73,8 @@ mod ours;
 mod output;
 /// Tests of a package that has a server of its own.
 mod own_package;
+/// What clients have sent and received, as Wireshark reads it.
+mod packets;
 /// Pages and files that the program writes for people: the HTML report, what `init` writes, completions and the manual.
 mod pages;
 /// What is observed of servers, and not judged.
