@@ -478,6 +478,7 @@ impl Report {
     }
 
     /// The report as an HTML page: verdicts, reasons, and of each failure the evidence and the transcript.
+    #[cfg(feature = "report")]
     pub fn to_html(&self) -> String {
         self.written().to_html()
     }
