@@ -1,6 +1,7 @@
 //! The report as one HTML page that needs nothing from elsewhere: it is made of the report as it is written down.
 
 use super::data::Outcome;
+use super::filters;
 use super::several::{Document, Several};
 use super::svg::drawing::{Drawing, shortened};
 use super::svg::growth::Plot;
@@ -355,7 +356,7 @@ fn answer(written: &Written) -> String {
             None if written.interrupted => "interrupted".to_owned(),
             None => "nothing broke".to_owned(),
         },
-        (fail, 0 | 1) if fail == 1 => "1 check failed".to_owned(),
+        (1, 0 | 1) => "1 check failed".to_owned(),
         (fail, 1) => format!("1 defect, shown by {fail} checks"),
         (fail, 0) => format!("{fail} failed"),
         (fail, broken) => format!("{broken} defects, shown by {fail} checks"),
@@ -568,23 +569,4 @@ fn slowest(written: &Written, anchor: &dyn Fn(&WrittenCheck) -> String) -> Vec<S
         time: milliseconds(check.duration_ms),
     });
     slow.collect()
-}
-
-/// What the templates do with values.
-#[expect(unreachable_pub, reason = "what the macro makes of them")]
-mod filters {
-    use super::shortened;
-    use askama::{Result, Values};
-
-    /// A place in a picture.
-    #[askama::filter_fn]
-    pub(super) fn x(at: &f64, _: &dyn Values) -> Result<String> {
-        Ok(format!("{at:.1}"))
-    }
-
-    /// The beginning of a text.
-    #[askama::filter_fn]
-    pub(super) fn short(text: &str, _: &dyn Values, most: usize) -> Result<String> {
-        Ok(shortened(text, most))
-    }
 }

@@ -9,6 +9,8 @@ pub(crate) mod data;
 pub(crate) mod diff;
 mod diff_text;
 mod fact;
+#[cfg(feature = "report")]
+mod filters;
 mod findings;
 pub(crate) mod host;
 #[cfg(feature = "report")]

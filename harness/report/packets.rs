@@ -582,10 +582,7 @@ mod tests {
             at: Duration::from_secs(second),
             what,
         });
-        let transcript = Transcript {
-            events: events.collect(),
-            began: None,
-        };
+        let transcript = Transcript::of(events.collect());
         packets(&trial, &transcript, &scenario)
     }
 

@@ -569,7 +569,7 @@ mod tests {
             (sent.at.linear, sent.y, sent.to_y, sent.class),
             (500.0, 44.0, 80.0, "out")
         );
-        assert_eq!(drawing.marks[4].is_wrong, true);
+        assert!(drawing.marks[4].is_wrong);
         assert!(
             drawing
                 .summary
