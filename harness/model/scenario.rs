@@ -189,6 +189,22 @@ impl Scenario {
         time_of(&self.lines, &|line| line.step.form().time_written())
     }
 
+    /// The same up to a step, counted as [`Scenario::steps`] counts them, with the whole of the block that it is in.
+    pub(crate) fn up_to(&self, step: usize) -> Self {
+        let mut before = 0;
+        let is_reached = |line: &&Line| {
+            let is_reached = before <= step;
+            let mut steps = Vec::new();
+            flatten(std::slice::from_ref(line), &mut steps);
+            before += steps.len();
+            is_reached
+        };
+        Self {
+            lines: self.lines.iter().take_while(is_reached).cloned().collect(),
+            ..self.clone()
+        }
+    }
+
     /// The lines in the order of the text, those inside of blocks included.
     pub(crate) fn steps(&self) -> Vec<&Line> {
         let mut steps = Vec::new();

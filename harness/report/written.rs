@@ -16,7 +16,7 @@ use crate::model::check::Check;
 use crate::model::date::utc;
 use crate::model::error::{Error, ExitCode};
 use crate::model::invariant::Invariant;
-use crate::report::trace::{Trace, TracedEvent};
+use crate::report::trace::{Trace, TracedEvent, TracedStep};
 use crate::transcript::difference::Difference;
 use crate::transcript::event::EventLine;
 use serde::{Deserialize, Serialize};
@@ -195,9 +195,18 @@ fn why(check: &Check) -> String {
 /// What was seen, with the lines of the scenario that is told, and the event that was not to happen.
 fn traced(mut trace: Trace, result: &CheckResult) -> Box<Trace> {
     let lines = place::step_lines(result.scenario.as_deref().unwrap_or_default());
-    for (step, line) in trace.steps.iter_mut().zip(lines) {
-        step.line = Some(line);
+    let lines: Vec<usize> = lines.collect();
+    for (step, line) in trace.steps.iter_mut().zip(&lines) {
+        step.line = Some(*line);
     }
+    // What is told of a scenario ends where it failed.
+    let began = |step: &TracedStep| step.began_us.is_some();
+    let performed = trace
+        .steps
+        .iter()
+        .rposition(began)
+        .map_or(0, |last| last + 1);
+    trace.steps.truncate(lines.len().max(performed));
     if let Some(wrong) = result.wrong_event() {
         let is_it = |event: &TracedEvent| {
             event.at_us == wrong.at.as_micros() as u64 && event.text == wrong.text

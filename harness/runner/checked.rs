@@ -68,7 +68,8 @@ fn check_result(check: &'static Check, unserved: Option<&Verdict>, job: Job<'_>)
     let invariant = broken_beside(check, &attempt.verdict);
     let reproduce = attempt.has_failed();
     let reproduce = reproduce.then(|| job.settings.repeating(&["--only", check.id]));
-    let scenario = attempt.failed.map(|scenario| scenario.to_string());
+    let scenario = attempt.failed.as_ref();
+    let scenario = scenario.map(|scenario| reached(check, scenario, &attempt.verdict).to_string());
     CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
@@ -96,6 +97,19 @@ fn check_result(check: &'static Check, unserved: Option<&Verdict>, job: Job<'_>)
         transcript: attempt.transcript,
         trace: attempt.trace,
         exhibit: attempt.exhibit,
+    }
+}
+
+/// As much of a scenario as was performed: behind the step at which it stopped nothing was, and it fails without. What was drawn was
+/// made small already, and is found again by what it is.
+fn reached(check: &Check, scenario: &Scenario, verdict: &Verdict) -> Scenario {
+    let halt = match verdict {
+        Verdict::Fail(finding) if !check.policy.drawn => finding.halt.as_ref(),
+        _ => None,
+    };
+    match halt.and_then(|halt| halt.step.step) {
+        Some(step) => scenario.up_to(step),
+        None => scenario.clone(),
     }
 }
 

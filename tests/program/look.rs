@@ -524,3 +524,36 @@ fn pictures_of_the_documentation() {
         std::fs::write(format!("docs/pictures/{name}.webp"), browser.picture()).unwrap();
     }
 }
+
+/// Several targets are put beside each other, and each verdict leads to where it is told.
+#[test]
+fn page_of_several_targets_begins_with_what_they_do_not_agree_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = |name: &str, arguments: &[&str]| {
+        let file = folder.path().join(format!("{name}.toml"));
+        let program = env!("CARGO_BIN_EXE_sockdrill");
+        let command = [&[program, "serve", "echo"], arguments].concat();
+        std::fs::write(&file, format!("command = {command:?}\nspeaks = \"echo\"\n")).unwrap();
+        file
+    };
+    let correct = target("correct", &[]);
+    let broken = target("broken", &["--violate", "reset/mid-request"]);
+    let only = ["--only", "reset/mid-request", "--only", "polite/exchange"];
+    let run = sockdrill(&["check"]).arg(correct).arg(broken).args(only);
+    let (_folder, file) = page(&run.reporting().run().code(1).report);
+    let Some(mut browser) = opened(&file) else {
+        return;
+    };
+    let table = "[...document.querySelectorAll('.matrix tr')].map(row => [...row.children].map(cell => cell.textContent).join(' '))";
+    assert_eq!(
+        browser.eval(table),
+        json!(["check correct broken", "reset/mid-request pass fail"])
+    );
+    let leads = "[...document.querySelectorAll('.matrix td a')].map(link => document.getElementById(link.getAttribute('href').slice(1)).className)";
+    assert_eq!(browser.eval(leads), json!(["check pass", "finding fail"]));
+    assert_eq!(
+        browser.eval("document.querySelectorAll('section.run').length"),
+        2
+    );
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
