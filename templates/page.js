@@ -113,6 +113,10 @@
       const at = x(of(mark, 'f'));
       cursor.setAttribute('x1', at);
       cursor.setAttribute('x2', at);
+      // In a narrow window a part of the picture is seen.
+      const scroll = figure.querySelector('.scroll');
+      const place = (at + 160) / 1190 * scroll.scrollWidth;
+      if (place < scroll.scrollLeft || place > scroll.scrollLeft + scroll.clientWidth) scroll.scrollLeft = place - scroll.clientWidth / 2;
     }
 
     const list = figure.querySelector('.panel.events ol');
@@ -175,7 +179,7 @@
       say('what', event.text.slice(0, 2000));
       if (event.wrong) say('wrong', 'this was not to happen');
       const step = data.steps[event.step];
-      if (step) say('step', step.line ? `${step.text.slice(0, 500)} (line ${step.line})` : step.text.slice(0, 500));
+      if (step) say('step', step.line ? `${step.text.slice(0, 500)} (line ${step.line} of the scenario)` : step.text.slice(0, 500));
       if (event.length !== undefined) say('bytes', String(event.length));
       box.replaceChildren(about);
       if (event.bytes) box.append(make('pre', dump(event.bytes), 'dump'));
@@ -190,11 +194,15 @@
 
     function printed(at) {
       if (!data.output) return '';
-      // Bytes are counted, and text is shown: it is cut where the bytes would be.
-      const bytes = new TextEncoder().encode(data.output.text);
-      const next = (data.figures || []).find(seen => seen.at_us >= at);
-      const upTo = next ? Math.max(0, next.output_bytes - data.output.from_byte) : bytes.length;
-      return new TextDecoder().decode(bytes.slice(0, upTo)).slice(-20000);
+      const bytes = decoded(data.output.bytes);
+      const all = data.figures || [];
+      const upTo = seen => Math.max(0, Math.min(bytes.length, seen.output_bytes - data.output.from_byte));
+      const text = (from, to) => new TextDecoder().decode(bytes.slice(Math.max(from, to - 20000), to));
+      const known = figures(at), next = all.find(seen => seen.at_us > at);
+      const by = known ? upTo(known) : 0;
+      // Between two looks it is not known when something was printed.
+      const later = next && upTo(next) > by ? `\n— and by ${time(next.at_us)} —\n${text(by, upTo(next))}` : '';
+      return text(0, by) + later;
     }
 
     function kernel(at) {
@@ -204,7 +212,7 @@
       if (!seen) return;
       const say = (name, value) => box.append(make('dt', name), make('dd', value));
       say('seen', time(seen.at_us));
-      say('accept queue', seen.backlog ? `${seen.accept_queue} of ${seen.backlog}` : 'nothing listens');
+      if (seen.backlog) say('accept queue', `${seen.accept_queue} of ${seen.backlog}`);
       for (const [state, count] of Object.entries(seen.connections)) say(state, String(count));
       say('bytes unread', size(seen.unread_bytes));
       say('open files', String(seen.open_files));
@@ -268,8 +276,16 @@
     pick(wrong >= 0 ? wrong : last);
   }
 
+  function decoded(base64) {
+    try {
+      return Uint8Array.from(atob(base64 || ''), c => c.charCodeAt(0));
+    } catch {
+      return new Uint8Array();
+    }
+  }
+
   function dump(base64) {
-    const bytes = Uint8Array.from(atob(base64), c => c.charCodeAt(0));
+    const bytes = decoded(base64);
     const lines = [];
     for (let at = 0; at < bytes.length; at += 16) {
       const row = [...bytes.slice(at, at + 16)];

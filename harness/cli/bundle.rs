@@ -107,7 +107,11 @@ fn files(
             "what the server printed, with the times",
             told.into(),
         ),
-        file_of("output.raw", "the same, byte for byte", output),
+        file_of(
+            "output.raw",
+            "the same as output.txt, byte for byte",
+            output,
+        ),
         file_of(
             "evidence.txt",
             "what was wrong, as the run told it",
@@ -115,7 +119,7 @@ fn files(
         ),
         file_of(
             "evidence.json",
-            "the same as the JSON report has it",
+            "the same as evidence.txt, as the JSON report has it",
             result.to_json().into(),
         ),
     ];
@@ -162,7 +166,7 @@ fn program(scenario: &Scenario, server: &Target) -> File {
     match made {
         Ok(made) => File {
             name: "reproduce.py",
-            about: "the same as a program that needs Python 3 and nothing else",
+            about: "the same as scenario.drill, as a program that needs Python 3 and nothing else",
             bytes: made.program.into(),
         },
         Err(error) => File {

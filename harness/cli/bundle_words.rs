@@ -110,10 +110,11 @@ fn commands(
     let within = |file: &str| folder.join(file).to_string_lossy().into_owned();
     let (trace, program) = (within("trace.pcapng"), within("reproduce.py"));
     let folder = folder.to_string_lossy();
+    let place = port.map_or(["--path", "{path}"], |_| ["--port", "{port}"]);
+    let other = ["--", "./server"].into_iter().chain(place);
     let port = port.map(|port| format!("tcp.port=={port},data"));
     let as_data = port.iter().flat_map(|rule| ["-d", rule]);
     let replay = ["sockdrill", "replay", &folder];
-    let other = ["--", "./server", "--port", "{port}"];
     let commands = [
         ("run it again on this server", Some(command_line(replay))),
         (

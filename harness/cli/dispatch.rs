@@ -2,7 +2,7 @@
 
 use super::arguments::{Cli, Command, MessageFormat};
 use super::layers::{Layers, layered};
-use super::output::{colour, complain_as, say, say_aside};
+use super::output::{all_printed, colour, complain_as, say, say_aside};
 use super::repeat::invocation;
 use super::tip::with_tip;
 use super::{
@@ -34,7 +34,7 @@ pub fn main() -> i32 {
         dispatch(cli.command, &matches, &layers)
     });
     let code = match done {
-        Ok(code) => code,
+        Ok(code) => all_printed(code),
         Err(error) => {
             complain_as(format, &error);
             error.exit_code()

@@ -6,7 +6,7 @@ use super::github;
 use super::layout::{laid_out, terminal_width, width};
 use super::line::above_it;
 use crate::foreign::{JSON, LINE, TERMINAL, without_commands};
-use crate::model::error::Error;
+use crate::model::error::{Error, ExitCode};
 use crate::report::data::{CheckResult, Outcome};
 use crate::report::piece::Piece;
 use anstream::ColorChoice;
@@ -14,6 +14,7 @@ use anstyle::{AnsiColor, Style};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Says when words are coloured from now on.
 pub(super) fn colour(when: ColorArg) {
@@ -78,13 +79,43 @@ fn is_left() -> bool {
     IS_TAKEN.load(Ordering::Relaxed)
 }
 
+/// Why the standard output could not be written to, where it could not.
+static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Notes why something could not be printed; that a reader has gone away is no error.
+fn note(printed: io::Result<()>) {
+    if let Err(error) = printed
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let mut first = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(error);
+    }
+}
+
+/// The exit code where not all could be printed, which is said.
+pub(super) fn all_printed(code: ExitCode) -> ExitCode {
+    let mut unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(error) = unwritten.take() else {
+        return code;
+    };
+    say_aside_in(
+        RED,
+        "error:",
+        &format!(" the standard output cannot be written to: {error}"),
+    );
+    match code {
+        ExitCode::Passed => ExitCode::CouldNotRun,
+        code => code,
+    }
+}
+
 /// Prints a line; a reader that has gone away is no error.
 pub(super) fn say(line: &str) {
     if is_left() {
         return say_aside(line);
     }
     above_it(|| {
-        let _ = writeln!(io::stdout(), "{}", harmless(line));
+        note(writeln!(io::stdout(), "{}", harmless(line)));
     });
 }
 
@@ -240,7 +271,7 @@ fn say_in(style: Style, word: &str, rest: &str) {
     }
     let (word, rest) = (harmless(word), harmless(rest));
     above_it(|| {
-        let _ = writeln!(anstream::stdout(), "{style}{word}{style:#}{rest}");
+        note(writeln!(anstream::stdout(), "{style}{word}{style:#}{rest}"));
     });
 }
 

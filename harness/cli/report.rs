@@ -32,6 +32,12 @@ fn html(arguments: &ReportArgs) -> Result<ExitCode, Error> {
             .html
             .clone()
             .unwrap_or_else(|| file.with_extension("html"));
+        if page == *file {
+            return Err(Error::Usage(format!(
+                "{} is the report itself; name another file by --html",
+                file.display()
+            )));
+        }
         Destination::of("html", &page).write(&report.to_html())?;
         say(&page.display().to_string());
     }

@@ -31,13 +31,35 @@ pub(super) fn try_places(shared: &Shared) -> Result<(), Error> {
         let folder = folder.as_ref()?;
         Some(Destination::of(option, folder).tried_as_folder())
     });
+    refuse_one_for_two(&shared.forms)?;
     let events = shared.events.iter().map(|path| events::tried(path));
     all_but_the_last(tried(&shared.forms).chain(events).chain(folders))
 }
 
 /// The same of the files alone.
 pub(super) fn try_files(forms: &Forms) -> Result<(), Error> {
+    refuse_one_for_two(forms)?;
     all_but_the_last(tried(forms))
+}
+
+/// A file that two forms were written to would hold the second.
+fn refuse_one_for_two(forms: &Forms) -> Result<(), Error> {
+    let mut paths: Vec<&PathBuf> = asked(forms).map(|(path, ..)| path).collect();
+    paths.sort();
+    if paths.iter().any(|path| path.as_os_str() == "-") {
+        return Err(Error::Usage(
+            "a report is written to a file, and `-` is none; name one, such as /dev/stdout"
+                .to_owned(),
+        ));
+    }
+    let twice = paths.windows(2).find(|pair| pair[0] == pair[1]);
+    match twice.filter(|pair| !pair[0].starts_with("/dev")) {
+        Some(pair) => Err(Error::Usage(format!(
+            "{} is named for two reports; give each a file of its own",
+            pair[0].display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn tried(forms: &Forms) -> impl Iterator<Item = Result<(), Error>> {

@@ -130,7 +130,7 @@ impl One {
         let failed: usize = before.iter().map(|report| report.summary().fail).sum();
         let max_fail = self.settings.max_fail;
         Settings {
-            budget: budget.map(|budget| budget.saturating_sub(elapsed) / left),
+            budget: budget.map(|budget| told_well(budget.saturating_sub(elapsed) / left)),
             max_fail: max_fail.map(|most| most.saturating_sub(failed)),
             ..self.settings.clone()
         }
@@ -144,6 +144,12 @@ impl One {
             runner::not_started(&self.target, settings, &error)
         })
     }
+}
+
+/// A part of a budget, as people write times.
+fn told_well(time: Duration) -> Duration {
+    let to = if time.as_secs() >= 10 { 1_000 } else { 100 };
+    Duration::from_millis(time.as_millis() as u64 / to * to)
 }
 
 /// The folder of a target among those of several.

@@ -18,6 +18,11 @@ pub(super) fn wrong_event(
         let ends = |line: &EventLine| is_of(line, "server") && line.text.contains(&exit);
         return lines.iter().position(ends);
     }
+    if matches!(cause, Cause::DidNotStart { .. }) {
+        return lines
+            .iter()
+            .rposition(|line| is_of(line, "server") && line.text.starts_with("does not start"));
+    }
     if let Cause::Forbidden { client, at, .. } = cause {
         let who = client.as_deref().unwrap_or("server");
         return lines

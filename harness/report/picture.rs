@@ -130,6 +130,7 @@ fn rows_of(lines: &[Line], transport: Transport) -> Vec<Row> {
         if times > 1 {
             let more = times - 1;
             let text = match is_same {
+                true if more == 1 => "the same once more".to_owned(),
                 true => format!("the same {more} times more"),
                 false => format!("and {more} more like it"),
             };

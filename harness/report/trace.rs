@@ -148,6 +148,9 @@ pub(crate) struct TracedOutput {
     /// How many bytes came before the text.
     pub from_byte: u64,
     pub text: String,
+    /// The same as bytes, in base64: not all that is printed is text.
+    #[serde(default)]
+    pub bytes: String,
 }
 
 fn is_zero(count: &usize) -> bool {
@@ -216,22 +219,27 @@ impl Transcript {
         traced.collect()
     }
 
+    /// What was printed, from the last byte on behind which all is known.
     fn traced_output(&self) -> Option<TracedOutput> {
-        let printed: Vec<u8> = self
-            .server_events()
-            .filter_map(|event| match event {
-                ServerEvent::Output(bytes) => Some(bytes.as_slice()),
-                _ => None,
-            })
-            .flatten()
-            .copied()
-            .collect();
+        let (mut kept, mut before) = (Vec::new(), 0);
+        for event in self.server_events() {
+            match event {
+                ServerEvent::Output(bytes) => kept.extend_from_slice(bytes),
+                ServerEvent::OutputCut(unkept) => {
+                    before += kept.len() as u64 + unkept;
+                    kept.clear();
+                }
+                _ => {}
+            }
+        }
+        let all = before + kept.len() as u64;
         let noted = self.figures.last().map_or(0, |(_, last)| last.output_bytes);
-        let before = noted.saturating_sub(printed.len() as u64);
-        let cut = printed.len().saturating_sub(MOST_OUTPUT);
-        (!printed.is_empty()).then(|| TracedOutput {
-            from_byte: before + cut as u64,
-            text: String::from_utf8_lossy(&printed[cut..]).into_owned(),
+        let cut = kept.len().saturating_sub(MOST_OUTPUT);
+        let bytes = &kept[cut..];
+        (!bytes.is_empty()).then(|| TracedOutput {
+            from_byte: noted.saturating_sub(all) + before + cut as u64,
+            text: String::from_utf8_lossy(bytes).into_owned(),
+            bytes: BASE64.encode(bytes),
         })
     }
 }
@@ -691,6 +699,15 @@ mod tests {
             .trace(&scenario("  alice connect\n", "alice"))
             .output
             .unwrap();
-        assert_eq!((output.from_byte, output.text), (106, long));
+        assert_eq!((output.from_byte, output.text), (106, long.clone()));
+        // What nobody has kept is none of it.
+        let cut = at(6, What::Server(ServerEvent::OutputCut(1_000)));
+        seen.events.splice(1..1, [cut]);
+        seen.figures[0].1.output_bytes += 1_000;
+        let output = seen
+            .trace(&scenario("  alice connect\n", "alice"))
+            .output
+            .unwrap();
+        assert_eq!((output.from_byte, output.text), (1_106, long));
     }
 }

@@ -351,7 +351,9 @@ impl<'a> Tried<'a> {
             serves_nobody: false,
         };
         tried.try_serving(table, first);
-        tried.serves_nobody = tried.unserved.is_some() && !tried.results.is_empty();
+        let is_over = first.findings.is_over().is_some();
+        // What nobody waited for is nothing that the server has done.
+        tried.serves_nobody = tried.unserved.is_some() && !tried.results.is_empty() && !is_over;
         if !tried.serves_nobody {
             tried.try_promises(table, first);
         }

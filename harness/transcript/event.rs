@@ -776,8 +776,11 @@ impl Transcript {
     pub(crate) fn last_output(&self) -> Option<String> {
         let mut output = Vec::new();
         for event in self.server_events() {
-            if let ServerEvent::Output(bytes) = event {
-                output.extend_from_slice(bytes);
+            match event {
+                ServerEvent::Output(bytes) => output.extend_from_slice(bytes),
+                // What stands before a gap is not the last.
+                ServerEvent::OutputCut(_) => output.clear(),
+                _ => {}
             }
         }
         last_line(&output)

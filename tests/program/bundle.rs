@@ -210,7 +210,9 @@ fn bundle_has_all_that_is_needed() {
     let target: toml::Table = read("target.toml").parse().unwrap();
     assert_eq!(target["profile"]["model"].as_str(), Some("ascii-uppercase"));
     let told = read("evidence.txt");
-    assert!(run.stdout.contains(&told), "{told}");
+    // What is printed is broken into lines as wide as a terminal.
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&run.stdout).contains(&words(&told)), "{told}");
     let report: Value = serde_json::from_str(&place.read("report.json")).unwrap();
     let evidence: Value = serde_json::from_str(&read("evidence.json")).unwrap();
     for key in [
@@ -481,4 +483,30 @@ while True:
         .run(&["judge", bundle])
         .code(1)
         .prints("as it was said then");
+}
+
+/// What is observed is never judged, neither when it is seen nor later.
+#[test]
+fn trials_of_observations_are_no_failures_when_they_are_judged_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |name: &str, check: &str| {
+        let text = std::fs::read_to_string(format!("fixtures/transcripts/{name}.json")).unwrap();
+        let mut trial: Value = serde_json::from_str(&text).unwrap();
+        trial["check"] = check.into();
+        std::fs::write(
+            folder.path().join(format!("{name}.json")),
+            trial.to_string(),
+        )
+        .unwrap();
+    };
+    copy("pass-datagrams", "datagram/empty");
+    copy("fail-accept-queue-left", "time_wait");
+    sockdrill(&["judge"])
+        .arg(folder.path())
+        .run()
+        .code(0)
+        .prints("observed      time_wait")
+        .prints("1 passed, 0 failed");
+    copy("fail-accept-queue-left", "backlog/depth");
+    sockdrill(&["judge"]).arg(folder.path()).run().code(1);
 }

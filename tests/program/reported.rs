@@ -484,3 +484,51 @@ fn is_ignored(signal: Signal) -> bool {
     let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
     ignored >> (signal.as_raw() - 1) & 1 == 1
 }
+
+#[test]
+fn two_reports_in_one_file_and_a_page_in_the_place_of_its_report_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("same");
+    sockdrill(&["check", "echo", "--only", "polite/exchange"])
+        .args([
+            "--json".as_ref(),
+            file.as_os_str(),
+            "--html".as_ref(),
+            file.as_os_str(),
+        ])
+        .run()
+        .code(2)
+        .complains("is named for two reports");
+    sockdrill(&["check", "echo", "--only", "polite/exchange", "--json", "-"])
+        .run()
+        .code(2)
+        .complains("`-` is none");
+    let report = folder.path().join("report.html");
+    sockdrill(&["check", "echo", "--only", "polite/exchange", "--json"])
+        .arg(&report)
+        .run()
+        .code(0);
+    sockdrill(&["report", "html"])
+        .arg(&report)
+        .run()
+        .code(2)
+        .complains("is the report itself");
+}
+
+#[test]
+fn standard_output_that_takes_nothing_is_no_pass() {
+    let mut full = sockdrill(&["list", "checks"]).command;
+    full.stdout(
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap(),
+    );
+    let output = full.stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("the standard output cannot be written to"),
+        "{told}"
+    );
+}

@@ -356,7 +356,7 @@ impl Stage<'_> {
             .iter()
             .enumerate()
             .filter(|(_, lane)| is_of(lane));
-        let title = format!("{} ({})", step.text, told(to - from));
+        let title = format!("{} ({})", step.text, told(to.saturating_sub(from)));
         lanes
             .map(|(n, _)| self.bar("step", n, from, to, title.clone()))
             .collect()

@@ -97,19 +97,27 @@ pub(super) fn lanes(trace: &Trace) -> Vec<Lane> {
     lanes
 }
 
-/// The client that failed: the one of the wrong event, or else the last of the scenario's own to whom anything happened.
+/// The client that failed: the one of the wrong event, or whose step that belongs to; where no event is wrong, whose wait ended in vain.
+/// Where no client did, as with a leak, there is none.
 fn failed(trace: &Trace) -> Option<&str> {
-    let wrong = trace.events.iter().find(|event| event.wrong);
-    let is_own = |event: &&TracedEvent| event.step.is_some() && event.who.is_some();
-    let is_client = |event: &&TracedEvent| {
-        name_of(event) != "server" && (event.direction.is_some() || event.kind == "step-ended")
+    let has_lane = |name: &&str| {
+        let mut names = trace.events.iter().map(name_of);
+        *name != "server" && names.any(|other| other == *name)
     };
-    let own = || trace.events.iter().rev().filter(is_own);
-    wrong
-        .filter(|event| event.who.as_deref().is_some_and(|who| who != "server"))
-        .or_else(|| own().find(|event| event.kind == "step-ended"))
-        .or_else(|| own().find(is_client))
-        .map(name_of)
+    let whose_step = |event: &TracedEvent| trace.steps.get(event.step?)?.who.as_deref();
+    let wrong = trace.events.iter().find(|event| event.wrong);
+    let in_vain = trace
+        .events
+        .iter()
+        .rev()
+        .find(|event| event.kind == "step-ended" && event.who.is_some());
+    match wrong {
+        Some(event) => Some(name_of(event))
+            .filter(|name| *name != "host")
+            .filter(has_lane)
+            .or_else(|| whose_step(event).filter(has_lane)),
+        None => in_vain.map(name_of).filter(has_lane),
+    }
 }
 
 /// Another that was answered, of the same crowd if there is one.
