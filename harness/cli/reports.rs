@@ -241,7 +241,7 @@ pub(super) fn say_end_of_one(report: &Written, no_tests: NoTests, ending: &Endin
 fn say_matrix(several: &Several, no_tests: NoTests, ending: &Ending<'_>) {
     let mut codes = several.targets.iter();
     let has_passed = codes.all(|report| report.exit_code(no_tests) == ExitCode::Passed);
-    say(&format!("\n{}", several.matrix.text().trim_end()));
+    say(&format!("\n{}\n", several.matrix.text().trim_end()));
     say_pieces(&ending.notes);
     say_counts(&several.counts(), "", has_passed);
 }
