@@ -37,6 +37,8 @@ fn run(script: &str, isolation: &str, only: &str) -> (Child, String) {
             only,
             "--jobs",
             "2",
+            // What is skipped is told at once, while most of the run is still to come.
+            "--verbose",
         ])
         .args(["--", "sh", "-c", script, PROGRAM, "{port}", &marker])
         .stdout(Stdio::piped())
