@@ -9,8 +9,11 @@ const OF_ONE_RUN: &[&str] = &["address", "reply_time"];
 /// Observations that are a measured number and nothing else.
 const MEASURED: &[&str] = &["memory_mib"];
 
-/// What stands behind a number that was measured.
-const UNITS: &[&str] = &["ms", "s", "min"];
+/// So much more of them is none.
+const FEW: f64 = 2.0;
+
+/// What stands behind a number that was measured, and how much more of it may be the host's: who is busy lets others wait.
+const UNITS: &[(&str, f64)] = &[("ms", 100.0), ("s", 0.1), ("min", 0.0)];
 
 /// How many times another one a measured number may be, and be none.
 const ALIKE: f64 = 2.0;
@@ -50,18 +53,21 @@ impl Observed {
 fn is_alike(name: &str, old: &str, new: &str) -> bool {
     let (old, new): (Vec<&str>, Vec<&str>) = (words(old), words(new));
     let is_of_one_run = OF_ONE_RUN.contains(&name);
-    let is_measured = |n: usize| {
-        let unit = old
-            .get(n + 1)
-            .map(|unit| unit.trim_end_matches([')', ',', '.', ';']));
-        MEASURED.contains(&name) || unit.is_some_and(|unit| UNITS.contains(&unit))
+    let of_a_unit = |n: usize| {
+        let unit = old.get(n + 1)?.trim_end_matches([')', ',', '.', ';']);
+        let known = UNITS.iter().find(|(name, _)| *name == unit);
+        known.map(|(_, slack)| *slack)
+    };
+    let slack = |n: usize| match MEASURED.contains(&name) {
+        true => Some(FEW),
+        false => of_a_unit(n),
     };
     let alike = |(n, (old, new)): (usize, (&&str, &&str))| {
         let numbers = number(old).zip(number(new));
-        old == new
-            || numbers.is_some_and(|(old, new)| {
-                is_of_one_run || is_measured(n) && old.max(new) <= ALIKE * old.min(new)
-            })
+        let is_near = |old: f64, new: f64| {
+            slack(n).is_some_and(|slack| old.max(new) <= ALIKE * old.min(new) + slack)
+        };
+        old == new || numbers.is_some_and(|(old, new)| is_of_one_run || is_near(old, new))
     };
     old.len() == new.len() && old.iter().zip(&new).enumerate().all(alike)
 }
@@ -99,6 +105,9 @@ mod tests {
             ("backlog", "1024", "1000", false),
             ("memory_mib", "20", "22", true),
             ("memory_mib", "20", "60", false),
+            ("memory_mib", "1", "3", true),
+            ("stop", "ends 0.3 ms later", "ends 16.1 ms later", true),
+            ("stop", "ends 0.3 ms later", "ends 4.2 s later", false),
             ("address", "127.0.0.1:40001", "127.0.0.1:51234", true),
             ("address", "127.0.0.1:40001", "0.0.0.0:40001", false),
             (
