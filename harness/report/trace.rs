@@ -403,20 +403,22 @@ fn whose(step: &Step, scenario: &Scenario) -> Option<String> {
     }
 }
 
-/// The word for a kind of fact, and what else it tells but for bytes: both as saved trials have them.
+/// The word for a kind of fact, and what else it tells but for bytes: both as saved trials have them. What carries bytes may carry
+/// megabytes, and is not written out for its name.
 fn kind_of(what: &What) -> (String, Value) {
     let form = match what {
+        What::Client(_, ClientEvent::Sent(_)) => return ("sent".to_owned(), Value::Null),
+        What::Client(_, ClientEvent::Received(_)) => return ("received".to_owned(), Value::Null),
+        What::Client(_, ClientEvent::Datagram { .. }) => {
+            return ("datagram".to_owned(), Value::Null);
+        }
         What::Client(_, event) => serde_json::to_value(event),
         What::Server(event) | What::Backend(_, event) => serde_json::to_value(event),
         other => serde_json::to_value(other),
     };
     match form.unwrap_or_default() {
         Value::String(kind) => (kind, Value::Null),
-        Value::Object(fields) => {
-            let (kind, data) = fields.into_iter().next().unwrap_or_default();
-            let is_told = carried(what).1.is_none();
-            (kind, if is_told { data } else { Value::Null })
-        }
+        Value::Object(fields) => fields.into_iter().next().unwrap_or_default(),
         _ => (String::new(), Value::Null),
     }
 }

@@ -9,12 +9,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Observer {
-    /// Looks at the server and notes what the kernel holds for it, where it is time for that.
+    /// Notes what the kernel holds for the server, where it is time for that, with its processes as the last look has shown them: a
+    /// look of its own would be one more among those by which the server is judged.
     pub(super) fn look_at_figures(&self) {
-        if self.spacing.get().is_due(self.began.elapsed()) {
-            let before = thread_time();
-            self.note_figures(&self.stillness(), before);
+        if self.looks.get().number > 0 && self.spacing.get().is_due(self.began.elapsed()) {
+            self.note_figures(&self.looks.get().still, thread_time());
         }
+    }
+
+    /// Notes what the kernel holds for the server when all has been seen.
+    pub(super) fn note_last_figures(&self) {
+        self.spacing.take();
+        self.note_figures(&self.stillness(), thread_time());
     }
 
     /// Notes what the kernel holds for the server, where it is time for that. Its threads were found at this; what we do for it began

@@ -165,8 +165,7 @@ impl Observer {
         self.prove_backends();
         self.record_counters();
         self.record_room();
-        self.spacing.take();
-        self.look_at_figures();
+        self.note_last_figures();
         for watch in [self.exit_watch.take(), self.ends_watch.take()] {
             watch.inspect(JoinHandle::abort);
         }
