@@ -10,11 +10,17 @@ use std::time::Duration;
 
 impl Observer {
     /// Notes what the kernel holds for the server, where it is time for that, with its processes as the last look has shown them: a
-    /// look of its own would be one more among those by which the server is judged.
+    /// look of its own would be one more among those by which the server is judged. Where there was none yet, this is the first.
     pub(super) fn look_at_figures(&self) {
-        if self.looks.get().number > 0 && self.spacing.get().is_due(self.began.elapsed()) {
-            self.note_figures(&self.looks.get().still, thread_time());
+        if !self.spacing.get().is_due(self.began.elapsed()) {
+            return;
         }
+        let before = thread_time();
+        let still = match self.looks.get().number {
+            0 => self.stillness(),
+            _ => self.looks.get().still,
+        };
+        self.note_figures(&still, before);
     }
 
     /// Notes what the kernel holds for the server when all has been seen.
