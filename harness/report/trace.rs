@@ -475,17 +475,23 @@ fn alike(event: &TracedEvent) -> &str {
     }
 }
 
-/// What became of each member of each crowd.
-fn crowds(events: &[TracedEvent]) -> Vec<TracedCrowd> {
+/// The last that each member of each crowd saw.
+fn last_seen(events: &[TracedEvent]) -> BTreeMap<&str, BTreeMap<&str, &str>> {
     let mut last: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
-    let of_crowds = events
+    let seen = events
         .iter()
         .filter(|event| event.direction.is_some() || event.kind == "connect-failed");
-    for event in of_crowds.filter(|event| event.kind != "closed") {
+    for event in seen.filter(|event| event.kind != "closed") {
         if let (Some(crowd), Some(who)) = (&event.crowd, &event.who) {
             last.entry(crowd).or_default().insert(who, alike(event));
         }
     }
+    last
+}
+
+/// What became of each member of each crowd.
+fn crowds(events: &[TracedEvent]) -> Vec<TracedCrowd> {
+    let last = last_seen(events);
     let ends = |members: &BTreeMap<&str, &str>| {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         members
@@ -533,17 +539,9 @@ fn thinned(events: Vec<TracedEvent>) -> Vec<TracedEvent> {
 const TOLD_OF_AN_END: usize = 4;
 
 fn told_members(events: &[TracedEvent]) -> BTreeSet<&str> {
-    let mut last: BTreeMap<&str, &str> = BTreeMap::new();
-    let members = events
-        .iter()
-        .filter(|event| event.crowd.is_some() && event.direction.is_some());
-    for event in members.filter(|event| event.kind != "closed") {
-        if let Some(who) = &event.who {
-            last.insert(who, alike(event));
-        }
-    }
+    let last = last_seen(events).into_values().flatten();
     let mut of_each: BTreeMap<&str, usize> = BTreeMap::new();
-    let told = last.into_iter().filter(|(_, text)| {
+    let told = last.filter(|(_, text)| {
         let count = of_each.entry(text).or_default();
         *count += 1;
         *count <= TOLD_OF_AN_END
