@@ -3,8 +3,8 @@
 use super::clients::Clients;
 use super::observer::Observer;
 use crate::kernel::{Activity, BUSY_FROM, OwnTime, RestDetector, Row, State, percent, shows_waits};
-use crate::launch::LookBehind;
 use crate::launch::lab::Lab;
+use crate::launch::{LookBehind, Server};
 use crate::model::address::Address;
 use crate::model::limits::{
     CATCH_UP_WITHIN, DELAY_WORTH_RECORDING, LOOK_ASIDE, LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME,
@@ -167,6 +167,41 @@ impl Observer {
     /// clients have written, it is on its way there, however slow it or the host is; what it has not read when that takes
     /// too long is not proven to have reached it.
     pub(super) async fn settle(&self, clients: &Clients) {
+        self.comes_to_rest(clients).await;
+        self.hear_of_its_end().await;
+    }
+
+    /// Where no process of the server is left, who has waited for it has yet to say so: what is done next is not to be taken for
+    /// what has ended it.
+    async fn hear_of_its_end(&self) {
+        let is_ours = self.server.as_ref().and_then(Server::process).is_some();
+        if !is_ours || self.has_living_process() {
+            return;
+        }
+        let told = async {
+            loop {
+                let next = self.recorder.next_fact();
+                if self.recorder.server_state().exit.is_some() {
+                    return;
+                }
+                next.await;
+            }
+        };
+        // One that is still there then is there for whoever comes next.
+        let _ = tokio::time::timeout(STEP_WITHIN, told).await;
+    }
+
+    /// Whether a process of the server had not ended at the last look, or has not now.
+    fn has_living_process(&self) -> bool {
+        let lived = self
+            .watched
+            .borrow()
+            .processes()
+            .any(|process| !process.is_zombie());
+        lived || self.living().next().is_some()
+    }
+
+    async fn comes_to_rest(&self, clients: &Clients) {
         let _rest = self.turn.spends_on(SpentOn::Rest);
         let begun = Instant::now();
         let (mut taken, mut since) = (0, begun);

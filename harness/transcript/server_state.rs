@@ -11,7 +11,7 @@ use std::time::Duration;
 /// What is known of the server at a point of the transcript.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServerState {
-    exit: Option<Exit>,
+    pub(crate) exit: Option<Exit>,
     gone: bool,
     left_behind: usize,
     pub(crate) start_failed: Option<String>,
