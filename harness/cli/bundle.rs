@@ -134,6 +134,13 @@ fn files(
         files.push(program(&case.scenario, server));
     }
     files.push(file_of(SCENARIO, "the scenario that failed", text.into()));
+    if let Some(original) = &exhibit.made_of {
+        files.push(file_of(
+            "original.drill",
+            "the scenario that failed first, of which scenario.drill was made",
+            drill(result, &original.to_string())?.into(),
+        ));
+    }
     Ok(files)
 }
 

@@ -464,6 +464,22 @@ impl Cause {
         is_somebody_elses || self.is_of_the_server()
     }
 
+    /// Whether it is wrong whoever else is there or was, so that a scenario without others may be looked at for it. What grows is
+    /// measured by doses, and other steps may wait for what those have done who were left out.
+    pub(crate) fn is_wrong_without_others(&self) -> bool {
+        match self {
+            Self::StepFailed { expected, .. } => {
+                matches!(**expected, Expectation::Data(_) | Expectation::Template(_))
+            }
+            Self::Crosstalk { .. } => true,
+            Self::Left(_)
+            | Self::Flooded { .. }
+            | Self::Babbled { .. }
+            | Self::Interrupted { .. } => false,
+            _ => self.invariant().is_some(),
+        }
+    }
+
     /// The invariant that is broken, where it is one.
     pub(crate) fn invariant(&self) -> Option<Invariant> {
         match self {

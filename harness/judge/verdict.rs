@@ -2,7 +2,7 @@
 
 use super::cause::{Alarmed, Cause, Occasion, StepRef};
 use super::doubt::{Doubt, Skip};
-use crate::model::scenario::Scenario;
+use crate::model::scenario::{Scenario, Size};
 use crate::transcript::difference::Difference;
 use crate::transcript::event::{EventLine, Exit};
 use std::time::Duration;
@@ -88,6 +88,13 @@ pub(crate) enum Evidence {
     },
     /// The smallest case that fails, where cases were drawn.
     SmallestCase(Scenario),
+    /// The scenario of a check was made smaller.
+    MadeSmaller {
+        /// What there was to the one that failed first.
+        from: Size,
+        /// What there is to the one that is shown.
+        to: Size,
+    },
     /// Something else that the server did wrong.
     Also(Cause),
     /// How it ended.

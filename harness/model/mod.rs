@@ -15,6 +15,7 @@ pub(crate) mod figure;
 pub(crate) mod flood;
 pub(crate) mod form;
 pub(crate) mod invariant;
+pub(crate) mod lesser;
 pub(crate) mod limits;
 pub(crate) mod literal;
 pub(crate) mod mistake;

@@ -12,6 +12,7 @@ use super::profile::Transport;
 use super::server_action::ServerAction;
 use super::subject::Subject;
 use super::tls::TlsOptions;
+use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 
@@ -194,9 +195,7 @@ impl Scenario {
         let mut before = 0;
         let is_reached = |line: &&Line| {
             let is_reached = before <= step;
-            let mut steps = Vec::new();
-            flatten(std::slice::from_ref(line), &mut steps);
-            before += steps.len();
+            before += steps_of([*line]).len();
             is_reached
         };
         Self {
@@ -205,12 +204,34 @@ impl Scenario {
         }
     }
 
+    /// How much there is to it.
+    pub(crate) fn size(&self) -> Size {
+        let members = |who: usize| {
+            self.clients
+                .get(who)
+                .map_or(1, |group| group.members.into())
+        };
+        Size {
+            clients: self
+                .clients
+                .iter()
+                .map(|group| u64::from(group.members))
+                .sum(),
+            steps: performed(&self.lines, &members),
+        }
+    }
+
     /// The lines in the order of the text, those inside of blocks included.
     pub(crate) fn steps(&self) -> Vec<&Line> {
-        let mut steps = Vec::new();
-        flatten(&self.lines, &mut steps);
-        steps
+        steps_of(&self.lines)
     }
+}
+
+/// Lines in the order of the text, those inside of blocks included.
+pub(crate) fn steps_of<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Vec<&'a Line> {
+    let mut steps = Vec::new();
+    flatten(lines, &mut steps);
+    steps
 }
 
 /// The same lines, each step of which is what this makes of it.
@@ -231,6 +252,16 @@ pub(crate) fn with_each_step(lines: &[Line], change: &dyn Fn(&Step) -> Step) -> 
     lines.iter().map(changed).collect()
 }
 
+/// How many steps lines come to where so many stand behind a name.
+fn performed(lines: &[Line], members: &dyn Fn(usize) -> u64) -> u64 {
+    let of = |line: &Line| match &line.step {
+        Step::Repeat { times, lines } => u64::from(*times) * performed(lines, members),
+        Step::Client { who, .. } => members(*who),
+        _ => 1,
+    };
+    lines.iter().map(of).sum()
+}
+
 /// What all lines take, each as often as it is performed, where a step takes so long.
 fn time_of(lines: &[Line], step: &dyn Fn(&Line) -> Duration) -> Duration {
     let of = |line: &Line| match &line.step {
@@ -241,13 +272,34 @@ fn time_of(lines: &[Line], step: &dyn Fn(&Line) -> Duration) -> Duration {
     all.fold(Duration::ZERO, Duration::saturating_add)
 }
 
-fn flatten<'a>(lines: &'a [Line], steps: &mut Vec<&'a Line>) {
+fn flatten<'a>(lines: impl IntoIterator<Item = &'a Line>, steps: &mut Vec<&'a Line>) {
     for line in lines {
         steps.push(line);
         if let Step::Repeat { lines, .. } = &line.step {
             flatten(lines, steps);
         }
     }
+}
+
+/// How much there is to a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Size {
+    /// How many clients take part.
+    pub clients: u64,
+    /// How many steps they take together, and others beside them, each as often as it is performed.
+    pub steps: u64,
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { clients, steps } = self;
+        let (client, step) = (plural("client", *clients), plural("step", *steps));
+        write!(f, "{clients} {client} in {steps} {step}")
+    }
+}
+
+fn plural(word: &str, number: u64) -> String {
+    format!("{word}{}", if number == 1 { "" } else { "s" })
 }
 
 /// One declared name: a single client, or a crowd of them that acts as one (`mallory[20]`).

@@ -5,6 +5,7 @@ use crate::judge::{Cause, Evidence, Finding, Verdict};
 use crate::launch::Known;
 use crate::model::error::ExitCode;
 use crate::model::partition::Partition;
+use crate::model::scenario::Scenario;
 use crate::model::spent::Spent;
 use crate::model::trial::Trial;
 use crate::report::concluded::NoTests;
@@ -146,6 +147,8 @@ pub(crate) struct Exhibit {
     pub transcript: Transcript,
     /// What the judge says of it, before anything was repeated.
     pub verdict: Verdict,
+    /// The scenario that failed first, where the one that was to be done is a smaller one made of it.
+    pub made_of: Option<Scenario>,
 }
 
 /// How often something was tried as a whole, in rounds of a run or because it had failed, and what came of it.

@@ -29,6 +29,7 @@ impl WrittenFact {
                 json!({"failed": failed, "tries": tries, "refused": refused}),
             ),
             Evidence::SmallestCase(case) => ("smallest-case", json!({"case": case.to_string()})),
+            Evidence::MadeSmaller { from, to } => ("made-smaller", json!({"from": from, "to": to})),
             Evidence::Also(cause) => (
                 "also",
                 json!({"kind": cause.kind(), "key": cause.key(), "data": cause}),

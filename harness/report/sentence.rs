@@ -654,6 +654,9 @@ pub(super) fn lines(evidence: &Evidence) -> Vec<String> {
             let title = std::iter::once("the smallest case that fails:".to_owned());
             return title.chain(case.map(|line| format!("  {line}"))).collect();
         }
+        Evidence::MadeSmaller { from, to } => {
+            format!("made smaller: {to} show the same as {from}")
+        }
         Evidence::Also(cause) => cause.to_string(),
         Evidence::Exit(exit) => format!("the server {exit} (wait status)"),
         Evidence::Alarm(text) => {

@@ -6,6 +6,7 @@ use super::attempt::{Attempt, TrialOptions};
 use super::descriptors;
 use super::drawn::{Batches, concluded, saved_cases, tried_by};
 use super::job::Job;
+use super::lessened::{lessened, reached};
 use super::parallel::{block_on, wait_in_line};
 use super::retried::retried;
 use super::selection::glob_matches;
@@ -69,7 +70,7 @@ fn check_result(check: &'static Check, unserved: Option<&Verdict>, job: Job<'_>)
     let reproduce = attempt.has_failed();
     let reproduce = reproduce.then(|| job.settings.repeating(&["--only", check.id]));
     let scenario = attempt.failed.as_ref();
-    let scenario = scenario.map(|scenario| reached(check, scenario, &attempt.verdict).to_string());
+    let scenario = scenario.map(|scenario| shown(check, scenario, &attempt.verdict).to_string());
     CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
@@ -100,16 +101,11 @@ fn check_result(check: &'static Check, unserved: Option<&Verdict>, job: Job<'_>)
     }
 }
 
-/// As much of a scenario as was performed: behind the step at which it stopped nothing was, and it fails without. What was drawn was
-/// made small already, and is found again by what it is.
-fn reached(check: &Check, scenario: &Scenario, verdict: &Verdict) -> Scenario {
-    let halt = match verdict {
-        Verdict::Fail(finding) if !check.policy.drawn => finding.halt.as_ref(),
-        _ => None,
-    };
-    match halt.and_then(|halt| halt.step.step) {
-        Some(step) => scenario.up_to(step),
-        None => scenario.clone(),
+/// As much of a scenario as it takes to fail. What was drawn was made small already, and is found again by what it is.
+fn shown(check: &Check, scenario: &Scenario, verdict: &Verdict) -> Scenario {
+    match verdict {
+        Verdict::Fail(finding) if !check.policy.drawn => reached(scenario, finding),
+        _ => scenario.clone(),
     }
 }
 
@@ -219,7 +215,11 @@ fn performed(batches: Batches<'_>, scenarios: &[Scenario], job: Job<'_>) -> Resu
         ends_when_late: !check.policy.drawn && !job.settings.deep,
     };
     if !check.policy.drawn {
-        let tried = job.try_all(scenarios, options);
+        let begun = Instant::now();
+        let tried = async {
+            let attempt = job.try_all(scenarios, options).await?;
+            Ok(Box::pin(lessened(attempt, options.polite, begun.elapsed(), job)).await)
+        };
         return block_on(in_time(job, tried))?;
     }
     let attempt = abreast(scenarios, options, job)?;

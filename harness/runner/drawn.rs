@@ -7,10 +7,10 @@ use super::attempt::{Attempt, TRIES};
 use super::descriptors;
 use super::job::Job;
 #[cfg(feature = "property")]
+use super::lessened::confirmed;
+#[cfg(feature = "property")]
 use super::servers::Servers;
 use super::settings::Settings;
-#[cfg(feature = "property")]
-use super::sure::Tried;
 use crate::checks;
 use crate::drill::DrillFile;
 #[cfg(feature = "property")]
@@ -298,7 +298,7 @@ async fn surest(found: &[Scenario], job: Job<'_>) -> Result<Option<Attempt>, Err
         let Some(small) = found.get(n).filter(|_| best < TRIES) else {
             break;
         };
-        let (failed, attempt) = confirmed(small, job).await?;
+        let (failed, attempt) = confirmed_case(small, job).await?;
         if failed > best {
             (best, surest) = (failed, Some(attempt));
         }
@@ -308,31 +308,11 @@ async fn surest(found: &[Scenario], job: Job<'_>) -> Result<Option<Attempt>, Err
 
 /// Repeats a small case on fresh servers, and says how often it failed.
 #[cfg(feature = "property")]
-async fn confirmed(small: &Scenario, job: Job<'_>) -> Result<(usize, Attempt), Error> {
-    let trial = job.trial(small, true).again();
-    let mut tried = Tried::default();
-    let mut seen = Attempt::of(Verdict::Pass);
-    let first = job.on_fresh_server(&trial).await;
-    let [second, third] = job.twice_more(&trial).await;
-    for once in [first, second, third] {
-        let (verdict, transcript) = once?;
-        tried.count(&verdict);
-        if matches!(verdict, Verdict::Fail(_)) {
-            seen = Attempt {
-                failed: Some(small.clone()),
-                transcript: transcript.lines(small),
-                trace: Some(Box::new(transcript.trace(small))),
-                exhibit: job.exhibit(&verdict, &trial, &transcript),
-                ..Attempt::of(verdict)
-            };
-        }
-    }
-    let failed = tried.failed;
-    if let Verdict::Fail(finding) = seen.verdict {
-        let mut finding = tried.told_with(finding);
+async fn confirmed_case(small: &Scenario, job: Job<'_>) -> Result<(usize, Attempt), Error> {
+    let (failed, mut seen) = confirmed(small, true, job).await?;
+    if let Verdict::Fail(finding) = &mut seen.verdict {
         let case = Evidence::SmallestCase(small.clone());
         finding.evidence.insert(1, case);
-        seen.verdict = Verdict::Fail(finding);
     }
     Ok((failed, seen))
 }

@@ -390,6 +390,7 @@ impl<'a> Job<'a> {
             trial,
             transcript: seen.clone(),
             verdict,
+            made_of: None,
         }))
     }
 

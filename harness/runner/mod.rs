@@ -17,6 +17,7 @@ mod exclusive;
 mod findings;
 mod interrupt;
 mod job;
+mod lessened;
 mod merged;
 mod observed;
 mod parallel;
