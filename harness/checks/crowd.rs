@@ -1,6 +1,6 @@
 //! Many clients at once, and after one another.
 
-use super::derive::{bulk, held_to_the_last, in_deeper_time, without_a_word};
+use super::derive::{bulk, held_to_the_last, in_deeper_time, served_beside, without_a_word};
 use crate::checks::counterexample::{
     Listener, Stream, answer, die_of, each, echo, echo_once_heard, listen, one_at_a_time,
 };
@@ -337,10 +337,13 @@ pub(super) const CHECKS: &[Check] = &[
         },
         scenarios: |subject| {
             let beside = |(how, silent): (&str, ClientSteps)| {
+                // Below TLS nobody is greeted.
+                let is_heard = how.is_empty() != subject.speaks_tls();
+                let hears = dialogue::greeting(&subject.profile).filter(|_| is_heard);
                 scenario(
                     format!("one silent client{how}"),
                     &[("alice", 1), ("mallory", 1)],
-                    vec![silent.lines(), ClientSteps::of(0).polite(subject).lines()],
+                    served_beside(silent.lines(), hears, subject),
                 )
             };
             Some(without_a_word(1, subject).into_iter().map(beside).collect())

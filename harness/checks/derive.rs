@@ -39,13 +39,9 @@ pub(super) fn bulk_of(model: Model, bytes: usize, seed: u64) -> Data {
     match model.framing {
         Framing::Stream | Framing::Datagram => model.payload_of(bytes, seed),
         Framing::Line => {
-            let line = model.at_most(1 << 10);
-            let source = Source::Text {
-                bytes: line,
-                seed,
-                line: true,
-            };
-            Data::from(source).times((bytes / line).max(1) as u32)
+            let each = model.at_most(1 << 10).max(1);
+            let bytes = (bytes / each).max(1) * each;
+            Source::Lines { bytes, each, seed }.into()
         }
     }
 }
@@ -140,6 +136,27 @@ pub(super) fn requests(subject: &Subject, bytes: usize) -> Option<Data> {
     let few = MOST_REQUESTS.min(MOST_ASKED / request.len().max(1));
     let times = all.min(few).max(1);
     are_answered.then(|| Data::literal(request).times(times as u32))
+}
+
+/// Client 0 is served while client 1, who has come so far, is still there, and has heard nothing but this: who is served only when
+/// the other has been given up was not served beside it.
+pub(super) fn served_beside(
+    other: Vec<Line>,
+    hears: Option<Expectation>,
+    subject: &Subject,
+) -> Vec<Vec<Line>> {
+    let client = ClientSteps::of(0);
+    let served = match dialogue::request(&subject.profile) {
+        Some(_) => client.served_in_time(subject),
+        None => client.polite(subject),
+    };
+    let other_then = ClientSteps::of(1);
+    let other_then = match hears {
+        Some(greeting) => other_then.require(greeting),
+        None => other_then,
+    };
+    let is_there = other_then.require(Expectation::Nothing);
+    vec![other, served.lines(), is_there.lines()]
 }
 
 /// The same conversations of a crowd, none of whom leaves before all have come so far: who leaves frees the worker that the next one

@@ -84,6 +84,7 @@ fn longest_in(data: &Data, framing: Framing) -> usize {
             lines.map(<[u8]>::len).max().unwrap_or(0)
         }
         (Source::Text { bytes, .. } | Source::Pattern { bytes, .. }, Framing::Line) => *bytes,
+        (Source::Lines { each, .. }, Framing::Line) => *each,
         (Source::Parts(_) | Source::Written { .. }, Framing::Line)
         | (_, Framing::Datagram | Framing::Stream) => data.length(),
     }

@@ -1,7 +1,7 @@
 //! Partial reads and writes: a stream has no messages, and a write may take less than it was given.
 
 use super::derive::{
-    bulk, cuts, in_one_or_each, narrow, requests, small_buffer, smallest_window,
+    bulk, cuts, in_one_or_each, narrow, requests, served_beside, small_buffer, smallest_window,
     with_connect_options,
 };
 use super::output;
@@ -10,7 +10,7 @@ use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation};
 use crate::model::defect::Defect;
-use crate::model::dialogue::{self, ClientSteps, scenario, server_expects};
+use crate::model::dialogue::{self, ClientSteps, scenario, server_expects, settle};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
 use crate::model::profile::{Framing, Model};
@@ -54,7 +54,7 @@ fn beside_who_is_held_back(subject: &Subject) -> Option<Scenario> {
         &[("alice", 1), ("mallory", 1)],
         vec![
             with_connect_options(stalled.lines(), &small_buffer()),
-            vec![dialogue::settle()],
+            vec![settle()],
             ClientSteps::of(0).polite(subject).lines(),
             leaves.lines(),
         ],
@@ -192,6 +192,18 @@ pub(super) fn within(bytes: usize) -> Duration {
     Duration::from_secs(5 + (bytes >> 20) as u64)
 }
 
+/// What a client says and hears, and that nothing comes behind it, where the connection is promised to stay open.
+fn all_that_comes(steps: ClientSteps, subject: &Subject) -> Vec<Line> {
+    let rest = ClientSteps::of(0);
+    match Need::STAYS_OPEN.unmet(subject) {
+        None => {
+            let rest = rest.expect(Expectation::Nothing).finish(subject);
+            [steps.lines(), vec![settle()], rest.lines()].concat()
+        }
+        Some(_) => steps.finish(subject).lines(),
+    }
+}
+
 pub(super) const CHECKS: &[Check] = &[
     Check {
         id: "partial/every-cut",
@@ -300,7 +312,7 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "partial/coalesced",
-        requirement: "Requests that arrive in one segment are all answered, in order.",
+        requirement: "Requests that arrive in one segment are all answered, in order and once.",
         why: "What stands behind the first request in the buffer is dropped, and the client waits for ever; or workers answer in \
               whatever order they come to their end: \
               https://github.com/yhirose/cpp-httplib/issues/1271 https://github.com/warmcat/libwebsockets/issues/638 \
@@ -323,7 +335,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .iter()
                     .filter_map(|line| model.reply(line))
                     .fold(steps, |steps, reply| steps.expect(Expectation::Data(reply)));
-                Some(steps.finish(subject).lines())
+                Some(all_that_comes(steps, subject))
             });
             let conversation = |times: u32| {
                 let mut steps = ClientSteps::of(0).open(subject).send_data(
@@ -333,7 +345,7 @@ pub(super) const CHECKS: &[Check] = &[
                 for _ in 0..times {
                     steps = steps.expect_reply(subject);
                 }
-                steps.finish(subject).lines()
+                all_that_comes(steps, subject)
             };
             let alike = [2, 3, subject.deeper(10)].map(conversation);
             let lines = alike.into_iter().chain(different).collect();
@@ -567,7 +579,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("alice", 1), ("mallory", 1)],
                 vec![
                     stalled.lines(),
-                    vec![dialogue::settle()],
+                    vec![settle()],
                     ClientSteps::of(0).polite(subject).lines(),
                     rest.lines(),
                     // Interest in writing that outlives what was to be written wakes the server for as long as the client stays.
@@ -660,17 +672,16 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
-            let half = ClientSteps::of(1)
-                .open(subject)
-                .send(&request[..request.len() / 2]);
+            let half = &request[..request.len() / 2];
+            let answered = subject.profile.is_modelled_in(Framing::Stream);
+            let model = subject.profile.model().filter(|_| answered);
+            let hears = model.and_then(|model| model.reply(&Data::literal(half)));
+            let hears = hears.map(Expectation::Data);
+            let half = ClientSteps::of(1).open(subject).send(half);
             Some(vec![scenario(
                 "half a request, then silence",
                 &[("alice", 1), ("mallory", subject.deeper_few(5))],
-                vec![
-                    half.lines(),
-                    vec![dialogue::settle()],
-                    ClientSteps::of(0).polite(subject).lines(),
-                ],
+                served_beside([half.lines(), vec![settle()]].concat(), hears, subject),
             )])
         },
         counterexample: Counterexample {

@@ -315,6 +315,12 @@ pub(super) const SOURCES: &[Verb<Source>] = &[
         read: |line| text(line, true),
     },
     Verb {
+        usage: "lines SIZE of SIZE [seed NUMBER]",
+        about: "The same in lines of the second size, no two of which are alike, each with its newline.",
+        example: "alice send lines 64KiB of 1KiB seed 1",
+        read: lines,
+    },
+    Verb {
         usage: "hex \"DIGITS\"",
         about: "Bytes in hexadecimal digits, with spaces anywhere.",
         example: "alice send hex \"1603 0100\"",
@@ -538,7 +544,10 @@ impl Tail {
 
     /// The data that the line says, unless it is absurdly much.
     fn data(&self, mut source: Source, line: &Reader<'_>, start: usize) -> Read<Data> {
-        if let Source::Pattern { seed, .. } | Source::Text { seed, .. } = &mut source {
+        if let Source::Pattern { seed, .. }
+        | Source::Text { seed, .. }
+        | Source::Lines { seed, .. } = &mut source
+        {
             *seed = self.seed;
         }
         let data = Data {
@@ -563,7 +572,7 @@ const IN_QUOTES: &str = "a text stands in quotes";
 fn with_data(source: &Source, more: &[Choice<Tail>]) -> Vec<Choice<Tail>> {
     let seed: &[_] = match source {
         Source::Literal(_) | Source::Parts(_) | Source::Written { .. } => &[],
-        Source::Pattern { .. } | Source::Text { .. } => &[SEED],
+        Source::Pattern { .. } | Source::Text { .. } | Source::Lines { .. } => &[SEED],
     };
     [seed, &[CAPITALS, TIMES], more].concat()
 }
@@ -696,6 +705,22 @@ fn text(line: &mut Reader<'_>, newline: bool) -> Read<Source> {
         bytes: line.size()?,
         seed: 0,
         line: newline,
+    })
+}
+
+fn lines(line: &mut Reader<'_>) -> Read<Source> {
+    let bytes = line.size()?;
+    if !line.took("of") {
+        let token = line.word("`of` and the size of a line")?;
+        return Err(
+            Diagnostic::new(token.span(), "here stands how long a line is")
+                .label("write `of` and a size, such as `of 1KiB`"),
+        );
+    }
+    Ok(Source::Lines {
+        bytes,
+        each: line.some_size()?,
+        seed: 0,
     })
 }
 

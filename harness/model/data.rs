@@ -52,6 +52,15 @@ pub(crate) enum Source {
         /// Whether the last byte is a newline.
         line: bool,
     },
+    /// The same with a newline as the last byte of every line, no two of which are alike.
+    Lines {
+        /// How many, the newlines included.
+        bytes: usize,
+        /// How many each line has; the last one may be shorter.
+        each: usize,
+        /// The generator's seed; each client of a crowd adds its own number.
+        seed: u64,
+    },
 }
 
 /// A part of a text.
@@ -91,7 +100,8 @@ impl Data {
         match &self.source {
             Source::Literal(bytes) => bytes.len() <= FEW,
             Source::Written { data, .. } => data.is_told_in_few(),
-            Source::Parts(_) | Source::Pattern { .. } | Source::Text { .. } => true,
+            Source::Parts(_) => true,
+            Source::Pattern { .. } | Source::Text { .. } | Source::Lines { .. } => true,
         }
     }
 
@@ -108,6 +118,14 @@ impl Data {
             (Source::Text { seed, .. }, Source::Text { seed: of, .. }) if seed == of => {
                 sooner.saturating_sub(1)
             }
+            (
+                Source::Lines { each, seed, .. },
+                Source::Lines {
+                    each: lines_of,
+                    seed: of,
+                    ..
+                },
+            ) if (each, seed) == (lines_of, of) => sooner.saturating_sub(1),
             _ => 0,
         }
     }
@@ -127,7 +145,9 @@ impl Data {
             Source::Literal(bytes) => bytes.len(),
             Source::Parts(parts) => parts.iter().map(Part::known_bytes).sum(),
             Source::Written { data, .. } => data.length(),
-            Source::Pattern { bytes, .. } | Source::Text { bytes, .. } => *bytes,
+            Source::Pattern { bytes, .. }
+            | Source::Text { bytes, .. }
+            | Source::Lines { bytes, .. } => *bytes,
         }
     }
 
@@ -244,15 +264,33 @@ impl Source {
             Self::Written { data, .. } => to.extend(data.part(member, range)),
             Self::Pattern { seed, .. } => Noise::new(*seed, member).append(range, to),
             Self::Text { bytes, seed, line } => {
-                let is_last = range.end == *bytes;
-                Noise::new(*seed, member).append(range, to);
-                let text = &mut to[begun..];
-                text.iter_mut().for_each(|byte| *byte = b'a' + *byte % 26);
-                if let (true, Some(last)) = (*line && is_last, text.last_mut()) {
-                    *last = b'\n';
-                }
+                append_letters(*seed, member, &range, to);
+                let last = (*line).then(|| bytes.wrapping_sub(1));
+                end_lines(&mut to[begun..], &range, last);
+            }
+            Self::Lines { bytes, each, seed } => {
+                append_letters(*seed, member, &range, to);
+                let ends = (range.start - range.start % each + each - 1..*bytes).step_by(*each);
+                let ends = ends.take_while(|at| *at < range.end);
+                end_lines(&mut to[begun..], &range, ends.chain(bytes.checked_sub(1)));
             }
         }
+    }
+}
+
+fn append_letters(seed: u64, member: u32, range: &Range<usize>, to: &mut Vec<u8>) {
+    let begun = to.len();
+    Noise::new(seed, member).append(range.clone(), to);
+    let letters = &mut to[begun..];
+    letters
+        .iter_mut()
+        .for_each(|byte| *byte = b'a' + *byte % 26);
+}
+
+/// Puts a newline at each of these places that is in the range of which bytes are there.
+fn end_lines(bytes: &mut [u8], range: &Range<usize>, ends: impl IntoIterator<Item = usize>) {
+    for at in ends.into_iter().filter(|at| range.contains(at)) {
+        bytes[at - range.start] = b'\n';
     }
 }
 
@@ -424,6 +462,9 @@ impl fmt::Display for Data {
                 let kind = if *line { "line" } else { "text" };
                 write!(f, "{kind} {} seed {seed}", Size(*bytes))?;
             }
+            Source::Lines { bytes, each, seed } => {
+                write!(f, "lines {} of {} seed {seed}", Size(*bytes), Size(*each))?;
+            }
         }
         f.write_str(&self.manner())
     }
@@ -445,6 +486,23 @@ impl fmt::Display for Segmentation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_of_several_lines_are_alike() {
+        let source = Source::Lines {
+            bytes: 100,
+            each: 30,
+            seed: 7,
+        };
+        let data = Data::from(source);
+        assert_eq!(data.to_string(), "lines 100B of 30B seed 7");
+        let bytes = data.bytes(0);
+        let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        let lengths: Vec<usize> = lines.iter().map(|line| line.len()).collect();
+        assert_eq!(lengths, [30, 30, 30, 10]);
+        let distinct: std::collections::HashSet<_> = lines.iter().collect();
+        assert_eq!(distinct.len(), 4);
+    }
 
     #[test]
     fn cut_never_makes_an_empty_segment() {

@@ -238,12 +238,9 @@ impl ClientSteps {
     #[must_use]
     pub(crate) fn greeted(self, subject: &Subject) -> Self {
         let connected = self.connect().secured(subject);
-        match &subject.profile.speech {
-            Speech::Dialogue {
-                greeting: Some(greeting),
-                ..
-            } => connected.expect(owed(greeting)),
-            _ => connected,
+        match greeting(&subject.profile) {
+            Some(greeting) => connected.expect(greeting),
+            None => connected,
         }
     }
 
@@ -383,6 +380,14 @@ impl ClientSteps {
     /// The lines so far.
     pub(crate) fn lines(self) -> Vec<Line> {
         self.lines
+    }
+}
+
+/// What the server says first, where it does.
+pub(crate) fn greeting(profile: &Profile) -> Option<Expectation> {
+    match &profile.speech {
+        Speech::Dialogue { greeting, .. } => greeting.as_ref().map(owed),
+        _ => None,
     }
 }
 

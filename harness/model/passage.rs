@@ -327,6 +327,11 @@ mod tests {
                 seed,
                 line
             }),
+            (bytes(), 1usize..50, any::<u64>()).prop_map(|(bytes, each, seed)| Source::Lines {
+                bytes,
+                each,
+                seed
+            }),
         ]
     }
 

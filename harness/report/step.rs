@@ -270,7 +270,8 @@ pub(super) fn unproven(fault: &Fault) -> String {
             Expectation::Connected => "the client could not connect".to_owned(),
             Expectation::Secured => "the client's TLS handshake was not completed".to_owned(),
             Expectation::Nothing | Expectation::Silence => {
-                "the client had been answered already".to_owned()
+                "something had come for the client already: an answer, or the end of its connection"
+                    .to_owned()
             }
             Expectation::TimeWait => {
                 "the client's end of the connection is not in TIME_WAIT".to_owned()

@@ -142,9 +142,15 @@ fn data_of(data: &Data, actor: Actor<'_>) -> Lines {
     };
     let is_long = |size: usize| size > WRITTEN_OUT || actor.is_member;
     let generator = match &data.source {
-        Source::Pattern { bytes, seed } if is_long(*bytes) => Some(("noise", bytes, seed)),
+        Source::Pattern { bytes, seed } if is_long(*bytes) => {
+            Some(("noise", bytes.to_string(), seed))
+        }
         Source::Text { bytes, seed, line } if is_long(*bytes) => {
-            Some((if *line { "line" } else { "letters" }, bytes, seed))
+            let name = if *line { "line" } else { "letters" };
+            Some((name, bytes.to_string(), seed))
+        }
+        Source::Lines { bytes, each, seed } if is_long(*bytes) => {
+            Some(("lines_of", format!("{bytes}, {each}"), seed))
         }
         _ => None,
     };

@@ -1933,6 +1933,14 @@ def line(size, seed, member=0):
     return letters(size, seed, member)[:-1] + b"\n"
 
 
+def lines_of(size, each, seed, member=0):
+    """Return lines of lower-case letters, no two of which are alike."""
+    made = bytearray(letters(size, seed, member))
+    made[each - 1::each] = b"\n" * (size // each)
+    made[-1:] = b"\n"
+    return bytes(made)
+
+
 def cut_at(data, *positions):
     """Return the segments of `data`, cut before these positions."""
     ends = [*positions, len(data)]

@@ -78,3 +78,24 @@ fn crowd_of_thousands_that_speaks_once_is_served_by_a_server_for_many() {
     run.code(0)
         .demand(peak >> 20 < 96, &format!("it takes {} MiB", peak >> 20));
 }
+
+/// Who is served once the silent one has been given up was not served beside it.
+#[rstest]
+#[case::one_after_the_other("at-a-time", 7, "fail: alice's connection lies in the accept queue")]
+#[case::before_that_can_be_told("at-a-time", 1, "inconclusive: something had come for the client")]
+#[case::beside_each_other("at-once", 7, "pass")]
+fn client_that_is_silent_keeps_nobody_waiting_until_it_is_given_up(
+    #[case] how: &str,
+    #[case] seconds: u32,
+    #[case] said: &str,
+) {
+    let profile = format!(
+        "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"line\"\n[promises]\nserves = \"concurrently\"\n\
+         idle-timeout = \"{seconds}s\"\n"
+    );
+    let server = "fixtures/external/gives_up_on_the_silent.py";
+    let server = ["python3", server, how, &seconds.to_string(), "{port}"];
+    let run = speaking::check(&profile, &speaking::only(&["crowd/one-silent"]), &server);
+    let verdict = verdict(&run, "crowd/one-silent");
+    assert!(verdict.starts_with(said), "{verdict}");
+}

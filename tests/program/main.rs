@@ -13,6 +13,8 @@ mod backends;
 /// What users name and servers send is bounded.
 mod bounds;
 mod browser;
+/// What is wrong only where much comes at a time.
+mod bulk;
 /// What is kept of a failure, run again and judged again.
 mod bundle;
 /// What a server says by itself to clients that are silent. Here stands what takes longest, since tests begin in the order of
@@ -62,6 +64,8 @@ mod late;
 mod learning;
 /// However a run ends, and whatever the server does, no process outlives it.
 mod leftovers;
+/// The scenario of a check that failed is made smaller before it is shown.
+mod lessened;
 /// What is too long for a server, as it promises or has chosen.
 mod longest;
 mod look;
