@@ -221,6 +221,8 @@ struct SoFar<'a> {
     steps: Vec<&'a Line>,
     /// How often each of them is over for each member of a crowd.
     rounds: HashMap<(usize, u32), usize>,
+    /// When each of them began last.
+    begun: HashMap<usize, Duration>,
     client_states: ClientStates,
     server_state: ServerState,
     backend_states: BackendStates,
@@ -243,6 +245,7 @@ impl<'a> SoFar<'a> {
             phase: Phase::Before,
             steps: trial.steps(Phase::Before),
             rounds: HashMap::new(),
+            begun: HashMap::new(),
             client_states: ClientStates::hearing(&trial.unasked),
             server_state: ServerState::default(),
             backend_states: BackendStates::default(),
@@ -268,6 +271,7 @@ impl<'a> SoFar<'a> {
                 self.phase = *next;
                 self.steps = self.trial.steps(*next);
                 self.rounds.clear();
+                self.begun.clear();
                 self.last_received.clear();
                 self.spoken_to.clear();
                 self.late.clear();
@@ -294,6 +298,7 @@ impl<'a> SoFar<'a> {
             return;
         };
         self.deeds.begin(line);
+        self.begun.insert(step, at);
         match &line.step {
             Step::Pause(time) => self.silences.pause(*time),
             Step::Client { who, .. } => {
@@ -329,6 +334,7 @@ impl<'a> SoFar<'a> {
         let difference = client.and_then(|id| self.difference(id, &cause));
         let is_about_rest = is_about_rest(&line.step);
         let is_for_a_reply = is_about_a_reply(&cause);
+        let waits_since = self.begun.get(&step).copied().filter(|_| is_for_a_reply);
         let unkept = match cause.step() {
             Cause::StepFailed {
                 instead: Instead::Unkept { bytes },
@@ -376,7 +382,7 @@ impl<'a> SoFar<'a> {
                 .and_then(|id| self.late.get(&id).copied())
                 .unwrap_or_default(),
             asked: client.and_then(|id| self.asked.of(id).map(<[u8]>::to_vec)),
-            silent: client.and_then(|id| self.silences.before_end_of(id)),
+            silent: client.and_then(|id| self.silences.before_end_of(id, waits_since)),
             under_way: client.and_then(|id| self.silences.under_way_at_end_of(id, is_for_a_reply)),
             kept: client.and_then(|id| self.silences.kept_before_end_of(id)),
         })

@@ -15,7 +15,13 @@ pub(super) struct Silences {
     longest: HashMap<ClientId, Duration>,
     /// What clients have asked for on their connections and heard nothing for.
     asking: HashMap<ClientId, Asking>,
-    ended: HashSet<ClientId>,
+    /// When each client had spoken last, and its connection was ended then.
+    ended: HashMap<ClientId, (Duration, Duration)>,
+    /// When something came for each client last.
+    heard: HashMap<ClientId, Duration>,
+    /// When each client's last step was over, and the one before.
+    last_over: HashMap<ClientId, Duration>,
+    over_before: HashMap<ClientId, Duration>,
     /// When connections were over, for the server or for us.
     over: HashMap<ClientId, Duration>,
     /// When each client's last step was over, and how long scenarios had paused by then.
@@ -78,6 +84,9 @@ impl Silences {
 
     /// A step of a client is over.
     pub(super) fn step_over(&mut self, id: ClientId, at: Duration) {
+        if let Some(before) = self.last_over.insert(id, at) {
+            self.over_before.insert(id, before);
+        }
         self.idle_since.insert(id, (at, self.paused));
         self.mute_since.insert(id, (at, self.paused));
     }
@@ -112,7 +121,7 @@ impl Silences {
     /// ended.
     pub(super) fn kept_before_end_of(&self, id: ClientId) -> Option<Duration> {
         let kept = self.kept.get(&id).copied();
-        kept.filter(|_| self.ended.contains(&id))
+        kept.filter(|_| self.ended.contains_key(&id))
     }
 
     pub(super) fn apply(&mut self, event: &Event) {
@@ -126,6 +135,7 @@ impl Silences {
                 self.kept.remove(id);
                 self.mute_since.remove(id);
                 self.ended.remove(id);
+                self.heard.remove(id);
                 self.over.remove(id);
             }
             ClientEvent::Sent(_) | ClientEvent::Hello { .. } | ClientEvent::SentOfRecords(_) => {
@@ -137,11 +147,12 @@ impl Silences {
                 }
             }
             ClientEvent::Ended(_) => {
-                self.break_silence(*id, event.at);
-                self.ended.insert(*id);
+                let spoke = self.spoke.get(id).copied().unwrap_or(event.at);
+                self.ended.insert(*id, (spoke, event.at));
                 self.end(*id, event.at);
             }
             ClientEvent::Received(_) | ClientEvent::Secured { .. } => {
+                self.heard.insert(*id, event.at);
                 // What was under way when the connection was over shows in what the client does then.
                 if !self.over.contains_key(id) {
                     self.asking.remove(id);
@@ -190,14 +201,33 @@ impl Silences {
         id: ClientId,
         waits_for_a_reply: bool,
     ) -> Option<Duration> {
-        let asking = self.asking.get(&id).filter(|_| self.ended.contains(&id));
+        let asking = self
+            .asking
+            .get(&id)
+            .filter(|_| self.ended.contains_key(&id));
         asking?.lasted(waits_for_a_reply)
     }
 
-    /// The longest time for which a client did not speak, where its connection has been ended.
-    pub(super) fn before_end_of(&self, id: ClientId) -> Option<Duration> {
+    /// The longest time for which a client did not speak, where its connection has been ended. Who waits since then for what it is
+    /// owed, and hears nothing, is not silent by its own choice.
+    pub(super) fn before_end_of(
+        &self,
+        id: ClientId,
+        waits_since: Option<Duration>,
+    ) -> Option<Duration> {
+        let (spoke, ended) = self.ended.get(&id).copied()?;
+        let until = waits_since.map_or(ended, |since| ended.min(self.began_to_wait(id, since)));
+        let last = until.saturating_sub(spoke);
         let longest = self.longest.get(&id).copied();
-        longest.filter(|_| self.ended.contains(&id))
+        Some(longest.unwrap_or_default().max(last))
+    }
+
+    /// When a client began to wait whose last step, or that of its crowd, began then: its step before may have been over later, and
+    /// something may have come meanwhile.
+    fn began_to_wait(&self, id: ClientId, since: Duration) -> Duration {
+        let before = self.over_before.get(&id).copied();
+        let heard = self.heard.get(&id).copied();
+        before.into_iter().chain(heard).fold(since, Duration::max)
     }
 }
 
@@ -246,10 +276,39 @@ mod tests {
                     what: What::Client(id, event),
                 });
             }
-            silences.before_end_of(id)
+            silences.before_end_of(id, None)
         };
         assert_eq!(longest(true), Some(Duration::from_secs(2)));
         assert_eq!(longest(false), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn who_waits_for_what_it_is_owed_and_hears_nothing_is_not_silent_by_its_own_choice() {
+        let id = ClientId { who: 0, member: 0 };
+        let at = Duration::from_secs;
+        let silent = |heard: Option<u64>, steps: [u64; 2], waits_since: Option<u64>| {
+            let mut silences = Silences::default();
+            let heard = heard.map(|second| (second, ClientEvent::Received(vec![1].into())));
+            let sent = [(1, ClientEvent::Sent(vec![1].into()))];
+            let ended = [(20, ClientEvent::Ended(End::Fin))];
+            for (second, event) in sent.into_iter().chain(heard).chain(ended) {
+                let what = What::Client(id, event);
+                silences.apply(&Event {
+                    at: at(second),
+                    what,
+                });
+            }
+            for step in steps {
+                silences.step_over(id, at(step));
+            }
+            silences.before_end_of(id, waits_since.map(at))
+        };
+        assert_eq!(silent(None, [1, 20], None), Some(at(19)));
+        assert_eq!(silent(None, [1, 20], Some(1)), Some(at(0)));
+        // It has waited before, taken its time, or not read until then.
+        assert_eq!(silent(None, [1, 20], Some(9)), Some(at(8)));
+        assert_eq!(silent(None, [8, 20], Some(1)), Some(at(7)));
+        assert_eq!(silent(Some(6), [1, 20], Some(1)), Some(at(5)));
     }
 
     #[test]
@@ -279,7 +338,10 @@ mod tests {
                 what: What::Client(id, event),
             });
         }
-        assert_eq!(silences.before_end_of(id), Some(Duration::from_secs(3)));
+        assert_eq!(
+            silences.before_end_of(id, None),
+            Some(Duration::from_secs(3))
+        );
         let under_way = silences.under_way_at_end_of(id, false);
         assert_eq!(under_way, Some(Duration::from_secs(3)));
     }

@@ -89,13 +89,30 @@ fn client_that_is_silent_keeps_nobody_waiting_until_it_is_given_up(
     #[case] seconds: u32,
     #[case] said: &str,
 ) {
+    let run = gives_up(how, seconds, "crowd/one-silent");
+    let verdict = verdict(&run, "crowd/one-silent");
+    assert!(verdict.starts_with(said), "{verdict}");
+}
+
+/// Holds a server that closes silent clients after so many seconds to one check.
+fn gives_up(how: &str, seconds: u32, id: &str) -> Run {
     let profile = format!(
         "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"line\"\n[promises]\nserves = \"concurrently\"\n\
          idle-timeout = \"{seconds}s\"\n"
     );
     let server = "fixtures/external/gives_up_on_the_silent.py";
     let server = ["python3", server, how, &seconds.to_string(), "{port}"];
-    let run = speaking::check(&profile, &speaking::only(&["crowd/one-silent"]), &server);
-    let verdict = verdict(&run, "crowd/one-silent");
+    speaking::check(&profile, &speaking::only(&[id]), &server)
+}
+
+#[rstest]
+#[case::dropped(
+    "first-only",
+    "fail: alice expected \"hello from sockdrill\\n\", got nothing, then fin"
+)]
+#[case::answered("at-once", "pass")]
+fn who_waits_for_an_answer_is_not_taken_for_idle(#[case] how: &str, #[case] said: &str) {
+    let run = gives_up(how, 1, "partial/coalesced");
+    let verdict = verdict(&run, "partial/coalesced");
     assert!(verdict.starts_with(said), "{verdict}");
 }
