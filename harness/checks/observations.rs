@@ -873,6 +873,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                     let tried = LOOK_ON_FOR.as_secs();
                     Some(format!("still tries (watched for {tried} s)"))
                 }
+                ServerEvent::SecondElsewhere(_) => Some("listens elsewhere".to_owned()),
                 _ => None,
             };
             seen.transcript.server_events().find_map(became)
@@ -1564,6 +1565,8 @@ mod tests {
         assert!(said(ServerEvent::SecondTakesOver).contains("second-instance = \"takes-over\""));
         assert_eq!(said(ServerEvent::SecondWithout), "runs without the address");
         assert!(said(ServerEvent::SecondTries).starts_with("still tries"));
+        let elsewhere = ServerEvent::SecondElsewhere("127.0.0.1:40000".to_owned());
+        assert_eq!(said(elsewhere), "listens elsewhere");
     }
 
     #[test]

@@ -497,7 +497,8 @@ fn failed(
             | SecondInstance::RunsWithout
             | SecondInstance::Shares
             | SecondInstance::TakesOver
-            | SecondInstance::Tries => Some(Cause::RunsOverFile),
+            | SecondInstance::Tries
+            | SecondInstance::Elsewhere => Some(Cause::RunsOverFile),
         },
         Step::Server(ServerAction::StartSecond(wanted)) => {
             second_failed(*wanted, server_state.second?)
@@ -547,7 +548,8 @@ fn second_failed(wanted: Second, second: SecondInstance) -> Option<Cause> {
         (SecondInstance::Lives, _) => Some(Cause::SecondInstanceRuns),
         (SecondInstance::RunsWithout, _) => Some(Cause::SecondInstanceRunsWithout),
         (SecondInstance::Tries, _) => Some(Cause::SecondInstanceTries),
-        (SecondInstance::Ended(_) | SecondInstance::Shares, _) => None,
+        // What was to be tried has not come about, as the proof says.
+        (SecondInstance::Ended(_) | SecondInstance::Shares | SecondInstance::Elsewhere, _) => None,
     }
 }
 

@@ -282,6 +282,9 @@ pub(super) fn unproven(fault: &Fault) -> String {
             other => format!("the client did not see {}", shown(other)),
         },
         Fault::Backend(name) => format!("the backend {name} was not there"),
+        Fault::SameAddress => {
+            "the second instance did not ask for the address of the first".to_owned()
+        }
         fault => format!("{fault} is not proven to have happened"),
     }
 }

@@ -10,10 +10,11 @@ use crate::model::error::Error;
 use crate::model::limits::{LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME, MAY_DIE_WITHIN, STEP_WITHIN};
 use crate::model::server_action::{Second, Streams};
 use crate::transcript::event::{Ended, Exit, ServerEvent, last_line};
+use crate::transcript::fault::Fault;
 use crate::transcript::server_state::SecondInstance;
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SendFlags, SocketType, sendto};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
@@ -75,6 +76,12 @@ impl Session<'_> {
                 (Ended::OutOfTime(STEP_WITHIN), ServerEvent::SecondWithout)
             }
             SecondInstance::Tries => (Ended::NotYet(LOOK_ON_FOR), ServerEvent::SecondTries),
+            SecondInstance::Elsewhere => {
+                let address = self.listens_elsewhere(&second.tree()).unwrap_or_default();
+                let evidence = format!("it listens at {address} instead");
+                self.observer.prove(Fault::SameAddress, false, &evidence);
+                (Ended::Done, ServerEvent::SecondElsewhere(address))
+            }
         };
         self.observer.record_server(event);
         end(&second).await;
@@ -95,6 +102,11 @@ impl Session<'_> {
             };
             last = Some(now);
             let has = self.has_the_address(&processes, stood);
+            let elsewhere = || {
+                self.listens_elsewhere(&processes)
+                    .map(|_| SecondInstance::Elsewhere)
+            };
+            let has = has.or_else(elsewhere);
             listens_since = has.map(|_| listens_since.unwrap_or_else(Instant::now));
             // Who has the address may still find that another has what it needs besides.
             if let (Some(became), Some(since)) = (has, listens_since)
@@ -136,6 +148,33 @@ impl Session<'_> {
             (false, Address::Path(_)) => SecondInstance::TakesOver,
             (false, Address::Inet(_)) => SecondInstance::Shares,
         })
+    }
+
+    /// Where these processes listen, if they do so at as many addresses as the first instance and at none of its: the kernel has chosen
+    /// for them, or they have found what they asked for taken and asked for something else.
+    fn listens_elsewhere(&self, processes: &[crate::kernel::Process]) -> Option<String> {
+        let server = self.observer.server()?;
+        let Address::Inet(_) = server.address() else {
+            return None;
+        };
+        let diag = self.observer.lab.diag();
+        let rows = match server.transport().is_datagram() {
+            true => diag.udp(),
+            false => diag.listeners(),
+        };
+        let rows = rows.unwrap_or_default();
+        let theirs = sockets(processes);
+        let firsts = sockets(&self.observer.processes());
+        // Whoever is there may be taken for one of the first's.
+        let firsts = firsts.difference(&theirs).copied().collect();
+        let at = |of: &HashSet<u32>| {
+            let rows = rows.iter().filter(|row| of.contains(&row.inode));
+            rows.filter_map(|row| row.local).collect::<BTreeSet<_>>()
+        };
+        let (theirs, firsts) = (at(&theirs), at(&firsts));
+        let is_elsewhere = theirs.is_disjoint(&firsts) && theirs.len() >= firsts.len().max(1);
+        let addresses = theirs.iter().map(ToString::to_string);
+        is_elsewhere.then(|| addresses.collect::<Vec<_>>().join(", "))
     }
 
     /// Whether of datagrams that come now the first instance gets any. Connections are shared by all who listen; of datagram
@@ -224,7 +263,10 @@ impl Second {
             }
             SecondInstance::Shares => matches!(self, Self::SharesPort | Self::EitherWay),
             SecondInstance::TakesOver => self == Self::TakesOver,
-            SecondInstance::Lives | SecondInstance::RunsWithout | SecondInstance::Tries => false,
+            SecondInstance::Lives
+            | SecondInstance::RunsWithout
+            | SecondInstance::Tries
+            | SecondInstance::Elsewhere => false,
         }
     }
 }

@@ -290,6 +290,8 @@ pub(crate) enum ServerEvent {
     SecondTakesOver,
     /// A second instance was started beside it, and may still do something else.
     SecondTries,
+    /// A second instance was started beside it, and listens elsewhere: here.
+    SecondElsewhere(String),
     /// So high is the number of an open file of one of its processes, which may have so many.
     Descriptors {
         /// The highest number.
@@ -1218,6 +1220,9 @@ impl fmt::Display for ServerEvent {
                 f.write_str("started a second time takes the address over from the first")
             }
             Self::SecondTries => f.write_str("started a second time still tries"),
+            Self::SecondElsewhere(address) => {
+                write!(f, "started a second time listens at {address} instead")
+            }
             Self::Descriptors { highest, limit } => {
                 write!(
                     f,

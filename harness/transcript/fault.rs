@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     Backend(String),
     /// All that a step was to send was sent.
     Sent,
+    /// The second instance asked for the address of the first.
+    SameAddress,
     /// What a step required of a client's connection was there.
     Required(Expectation),
     /// What a step required of the server was there.
@@ -57,6 +59,7 @@ impl fmt::Display for Fault {
             Self::Step(text) => write!(f, "`{text}`"),
             Self::Backend(name) => write!(f, "the backend {name}"),
             Self::Sent => f.write_str("sending all that was to be sent"),
+            Self::SameAddress => f.write_str("a second instance at the same address"),
             Self::Required(what) => what.fmt(f),
             Self::RequiredOfServer(what) => write!(f, "server {what}"),
         }

@@ -51,6 +51,8 @@ pub(crate) enum SecondInstance {
     TakesOver,
     /// A time-out of its own may still wake it.
     Tries,
+    /// It listens at an address of its own, and asks for none that is taken.
+    Elsewhere,
 }
 
 impl ServerState {
@@ -73,6 +75,7 @@ impl ServerState {
             ServerEvent::SecondShares => self.second = Some(SecondInstance::Shares),
             ServerEvent::SecondTakesOver => self.second = Some(SecondInstance::TakesOver),
             ServerEvent::SecondTries => self.second = Some(SecondInstance::Tries),
+            ServerEvent::SecondElsewhere(_) => self.second = Some(SecondInstance::Elsewhere),
             ServerEvent::ListenerInherited { program, .. } => {
                 self.inherited_by = Some(program.clone());
             }

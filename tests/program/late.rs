@@ -98,6 +98,11 @@ const SHARES: &str = "s = socket.create_server(('127.0.0.1', port), reuse_port=T
 const RUNS_WITHOUT: &str = "import threading\ntry: s = socket.create_server(('127.0.0.1', port))\n\
     except OSError: threading.Event().wait()";
 
+/// What others listen at is not what clients come to.
+const HAS_ANOTHER_PORT_TOO: &str = "import threading\nother = socket.create_server(('127.0.0.1', 0))\n\
+    try: s = socket.create_server(('127.0.0.1', port))\n\
+    except OSError: threading.Event().wait()";
+
 /// A lock of its own is in the way of nobody.
 const LOCKS: &str = "s = socket.create_server(('127.0.0.1', port), reuse_port=True)\n\
     os.mkdir(os.path.join(folder, 'lock'))";
@@ -119,6 +124,12 @@ const LOCKS: &str = "s = socket.create_server(('127.0.0.1', port), reuse_port=Tr
     "was to listen at the same address, exited with status 1"
 )]
 #[case::that_runs_without("", RUNS_WITHOUT, "keeps running without it")]
+#[case::that_listens_elsewhere(
+    "",
+    "s = socket.create_server(('127.0.0.1', 0))",
+    "it listens at 127.0.0.1:"
+)]
+#[case::that_has_but_another_port("", HAS_ANOTHER_PORT_TOO, "keeps running without it")]
 fn report_says_what_became_of_a_second_instance(
     #[case] promise: &str,
     #[case] listens: &str,
