@@ -210,7 +210,10 @@ mod tests {
             ]
         };
         let began = at(0, What::Phase(Phase::Scenario));
-        let events: Vec<Event> = [began].into_iter().chain(reads.iter().flat_map(read)).collect();
+        let events: Vec<Event> = [began]
+            .into_iter()
+            .chain(reads.iter().flat_map(read))
+            .collect();
         let came = |(when, _): &&(u64, &str)| *when <= over;
         let came: String = reads.iter().filter(came).map(|(_, text)| *text).collect();
         let seen = Transcript::of(events);
