@@ -9,7 +9,7 @@ use super::svg::growth::Plot;
 use super::written::{Written, WrittenCheck};
 use crate::foreign::TERMINAL;
 use crate::model::literal::Measured;
-use crate::report::trace::{Trace, TracedCrowd};
+use crate::report::trace::{Trace, TracedCrowd, TracedEnd};
 use askama::Template;
 use data_encoding::BASE64;
 use ring::digest::{SHA256, digest};
@@ -26,6 +26,9 @@ const MOST_TEXT: usize = 20_000;
 
 /// So many characters of a reason.
 const MOST_REASON: usize = 4_000;
+
+/// So many ends of a crowd are told, those of most members: where each has bytes of its own there are as many as members.
+const MOST_ENDS: usize = 4;
 
 /// So many of the slowest are told.
 const SLOWEST: usize = 10;
@@ -256,9 +259,18 @@ struct Shot {
     /// Quiet times are cut.
     scale: bool,
     folded: usize,
-    crowds: Vec<TracedCrowd>,
+    crowds: Vec<CrowdView>,
     left_out: usize,
     data: String,
+}
+
+/// What became of a crowd.
+struct CrowdView {
+    name: String,
+    members: usize,
+    ends: Vec<TracedEnd>,
+    /// How many came to other ends.
+    others: usize,
 }
 
 /// When each result was tried.
@@ -526,10 +538,22 @@ impl Shot {
             scale: !drawing.cuts.is_empty(),
             folded: drawing.lanes.iter().filter(|lane| lane.is_folded).count(),
             drawing,
-            crowds: trace.crowds.clone(),
+            crowds: trace.crowds.iter().map(CrowdView::of).collect(),
             left_out: trace.left_out,
             data: in_a_script(trace),
         })
+    }
+}
+
+impl CrowdView {
+    fn of(crowd: &TracedCrowd) -> Self {
+        let (told, others) = crowd.ends.split_at(crowd.ends.len().min(MOST_ENDS));
+        Self {
+            name: crowd.name.clone(),
+            members: crowd.members,
+            ends: told.to_vec(),
+            others: others.iter().map(|end| end.members).sum(),
+        }
     }
 }
 

@@ -426,7 +426,7 @@ fn folder_around_a_bundle_and_one_that_has_lost_its_index_say_what_to_name() {
     place.run(&["judge", "found"]).code(4).complains(&is_one);
     place.run(&["replay", "found"]).code(2).complains(&is_one);
     std::fs::remove_file(place.path(&format!("{bundle}/bundle.toml"))).unwrap();
-    place.run(&["judge", bundle]).code(2).complains(&format!(
+    place.run(&["judge", bundle]).code(2).complains(format!(
         "{bundle} has the transcript.json of a bundle and no bundle.toml, which says what failed; name the whole bundle, or \
          {bundle}/transcript.json alone"
     ));

@@ -474,6 +474,21 @@ fn crowd_of_hundreds_is_folded_around_the_one_that_failed() {
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
+/// Where each of a crowd has bytes of its own, no more ends are told than one can read.
+#[test]
+fn ends_of_a_crowd_are_told_of_most_members_and_counted_for_the_rest() {
+    let mut report = failing().clone();
+    let checks = report["checks"].as_array_mut().unwrap();
+    let shown = checks.iter_mut().find(|check| !check["trace"].is_null());
+    let ends = |n: usize| json!({"text": format!("end {n}"), "members": 10 - n});
+    shown.unwrap()["trace"]["crowds"] =
+        json!([{"name": "crowd", "members": 45, "ends": (1..10).map(ends).collect::<Vec<_>>()}]);
+    let (_folder, file) = page(&report);
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains("6 saw last <code>end 4</code>; 15 saw other things</p>"));
+    assert!(!text.contains("<code>end 5</code>"));
+}
+
 /// Where there are more clients than lanes it is said, and so is where the others are.
 const LANES: &str = "[...document.querySelectorAll('.finding figure.picture .crowd')].map(line => line.textContent).find(text => text.includes('have a lane'))";
 
