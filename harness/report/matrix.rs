@@ -104,7 +104,13 @@ impl Matrix {
         let not_started = self.not_started.iter();
         let not_started = not_started.map(|(target, why)| format!("{target}: {why}"));
         let agreed = self.agreed.iter();
-        let agreed = agreed.map(|(word, ids)| agreement(word, ids.len()));
+        let agreed = agreed.map(|(word, ids)| {
+            let said = agreement(word, ids.len());
+            match self.not_started.is_empty() {
+                true => said,
+                false => said.replace(" on all", " on all others"),
+            }
+        });
         not_started.chain(agreed).collect()
     }
 
@@ -285,6 +291,13 @@ start/again               fail
 1 check applies to none
 ";
         assert_eq!(told.text(), wanted);
+        let why = ("absent".to_owned(), "no such program".to_owned());
+        let told = Matrix {
+            not_started: BTreeMap::from([why]),
+            ..told
+        };
+        let notes = ["absent: no such program", "41 checks pass on all others"];
+        assert_eq!(told.notes()[..2], notes);
     }
 
     #[test]
