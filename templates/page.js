@@ -79,28 +79,35 @@
         ticks.setAttribute('transform', `translate(0,${Math.max(...y) + 28})`);
         for (const tick of ticks.children) tick.setAttribute('transform', `translate(${x(+tick.dataset.f)},0)`);
       }
-      const taken = lanes.map(() => []);
-      const order = [...marks].sort((a, b) => rank(a) - rank(b));
-      for (const mark of order) {
-        const at = x(of(mark, 'f')), lane = +mark.dataset.lane;
-        mark.setAttribute('transform', `translate(${at},${y[lane]})`);
+      for (const mark of marks) {
+        const lane = +mark.dataset.lane;
+        mark.setAttribute('transform', `translate(${x(of(mark, 'f'))},${y[lane]})`);
         const arrow = mark.querySelector('.arrow');
         if (arrow) {
           const to = y[+mark.dataset.to] - y[lane];
           const down = arrow.dataset.down === 'true';
           arrow.setAttribute('d', down ? `M0 0V${to}m-4 -7l4 7l4 -7` : `M0 ${to}V0m-4 7l4 -7l4 7`);
         }
-        const label = mark.lastElementChild;
-        const long = label.textContent.length * CHARACTER + 6;
+      }
+      label(marks);
+      move();
+    }
+
+    // Where labels would cover each other, those that say less are not seen.
+    function label(some) {
+      const taken = lanes.map(() => []);
+      for (const mark of [...some].sort((a, b) => rank(a) - rank(b))) {
+        const at = x(of(mark, 'f')), lane = +mark.dataset.lane;
+        const text = mark.lastElementChild;
+        const long = text.textContent.length * CHARACTER + 6;
         const ends = at <= 1010 && at + long > 1010;
-        label.setAttribute('text-anchor', ends ? 'end' : 'start');
-        label.setAttribute('x', ends ? -5 : 5);
+        text.setAttribute('text-anchor', ends ? 'end' : 'start');
+        text.setAttribute('x', ends ? -5 : 5);
         const left = ends ? at - long : at;
         const covers = taken[lane].some(([from, to]) => left < to && from < left + long);
         mark.classList.toggle('silent', covers);
         if (!covers) taken[lane].push([left, left + long]);
       }
-      move();
     }
 
     const rank = mark => mark.classList.contains('picked') ? 0 : mark.classList.contains('wrong') ? 1 : 2;
@@ -149,6 +156,7 @@
 
     function pick(n) {
       if (n < 0 || n >= items.length) return;
+      const changed = [byEvent.get(picked), byEvent.get(n)].filter(Boolean);
       if (picked >= 0) {
         items[picked].setAttribute('aria-selected', 'false');
         byEvent.get(picked)?.classList.remove('picked');
@@ -159,6 +167,8 @@
       list.setAttribute('aria-activedescendant', items[n].id);
       inside(items[n], list);
       byEvent.get(n)?.classList.add('picked');
+      const around = new Set(changed.map(mark => mark.dataset.lane));
+      label(marks.filter(mark => around.has(mark.dataset.lane)));
       steps.forEach((item, step) => item.classList.toggle('now', step === event.step));
       if (steps[event.step]) inside(steps[event.step], scenario);
       tell(event);
@@ -201,7 +211,8 @@
       const known = figures(at), next = all.find(seen => seen.at_us > at);
       const by = known ? upTo(known) : 0;
       // Between two looks it is not known when something was printed.
-      const later = next && upTo(next) > by ? `\n— and by ${time(next.at_us)} —\n${text(by, upTo(next))}` : '';
+      const until = next ? upTo(next) : bytes.length;
+      const later = until > by ? `\n— and ${next ? `by ${time(next.at_us)}` : 'later'} —\n${text(by, until)}` : '';
       return text(0, by) + later;
     }
 

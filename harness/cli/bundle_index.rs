@@ -87,6 +87,21 @@ impl Index {
         folder.join(BUNDLE_INDEX).exists()
     }
 
+    /// Names a bundle that is in a folder, where there are some; they stand behind a sentence.
+    pub(super) fn below(folder: &Path) -> String {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let folders = entries.map(|entry| entry.path());
+        let mut bundles: Vec<PathBuf> = folders.filter(|folder| Self::is_in(folder)).collect();
+        bundles.sort();
+        match bundles.as_slice() {
+            [] => String::new(),
+            [only] => format!("; {} is one", only.display()),
+            [first, others @ ..] => {
+                format!("; {} is one, of {}", first.display(), others.len() + 1)
+            }
+        }
+    }
+
     /// Reads what a bundle is.
     ///
     /// # Errors
@@ -106,7 +121,9 @@ impl Index {
         let path = folder.join(BUNDLE_INDEX);
         if !path.exists() {
             return Err(Error::Usage(format!(
-                "{shown} is no bundle: it has no {BUNDLE_INDEX}; name a folder below that of --artifacts, such as found/reset-mid-request"
+                "{shown} is no bundle: there is no {BUNDLE_INDEX} in it, which says what failed; a bundle is a folder below that of \
+                 --artifacts, with {BUNDLE_INDEX}, {SCENARIO}, {TARGET} and {TRIAL} in it{}",
+                Self::below(folder)
             )));
         }
         let mut needed = [SCENARIO, TARGET, TRIAL].iter();

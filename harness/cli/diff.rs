@@ -2,7 +2,7 @@
 
 use super::arguments::DiffArgs;
 use super::destination::Destination;
-use super::output::{say, say_aside};
+use super::output::{say_rows, say_sentences_aside};
 use crate::model::error::{Error, ExitCode};
 use crate::report::diff::Diff;
 use crate::report::several::Document;
@@ -21,7 +21,7 @@ pub(super) fn diff(arguments: &DiffArgs) -> Result<ExitCode, Error> {
             diff.added.join(", ")
         )));
     }
-    diff.text().lines().for_each(say);
+    say_rows(&diff.told());
     place.map_or(Ok(()), |place| place.write(&diff.to_json()))?;
     Ok(code(&diff))
 }
@@ -32,7 +32,7 @@ fn code(diff: &Diff) -> ExitCode {
         (true, _) => ExitCode::Failed,
         (false, false) => ExitCode::Passed,
         (false, true) => {
-            say_aside(
+            say_sentences_aside(
                 "nothing that was concluded before is concluded now: whether it is worse is not known",
             );
             ExitCode::CouldNotRun

@@ -6,7 +6,7 @@ use super::output::{say, say_counts, say_outcome};
 use crate::model::error::{Error, ExitCode};
 use crate::report::concluded::{NoTests, TooLittle};
 use crate::report::data::{Outcome, Summary};
-use crate::runner::{SavedTrial, SavedVerdict};
+use crate::runner::{BUNDLE_INDEX, SavedTrial, SavedVerdict};
 use std::path::{Path, PathBuf};
 
 pub(super) fn judge(arguments: &JudgeArgs) -> Result<ExitCode, Error> {
@@ -70,6 +70,14 @@ fn trials(place: &Path) -> Result<Vec<PathBuf>, Error> {
     if !place.is_dir() {
         return Ok(vec![place.to_owned()]);
     }
+    if place.join(TRIAL).is_file() {
+        // Its other files are none of trials.
+        return Err(Error::Usage(format!(
+            "{} has the {TRIAL} of a bundle and no {BUNDLE_INDEX}, which says what failed; name the whole bundle, or {} alone",
+            place.display(),
+            place.join(TRIAL).display()
+        )));
+    }
     let entries = std::fs::read_dir(place).map_err(Error::file("reading", place))?;
     let paths = entries.flatten().map(|entry| entry.path());
     let mut files: Vec<PathBuf> = paths
@@ -78,8 +86,10 @@ fn trials(place: &Path) -> Result<Vec<PathBuf>, Error> {
     files.sort();
     match files.is_empty() {
         true => Err(Error::NothingSelected(format!(
-            "{} is neither a bundle of --artifacts nor a folder of --transcripts: there is no saved trial in it",
-            place.display()
+            "{} is neither a bundle of --artifacts, in which {BUNDLE_INDEX} is, nor a folder of --transcripts, in which \
+             there are saved trials, files whose names end in .json{}",
+            place.display(),
+            Index::below(place)
         ))),
         false => Ok(files),
     }

@@ -1,6 +1,6 @@
 //! What has failed in earlier runs of a project and has not passed since, for `--last-failed`.
 
-use super::output::say_aside;
+use super::output::say_sentences_aside;
 use crate::drill::{DrillFile, DrillText};
 use crate::judge::{Doubt, Verdict};
 use crate::launch::{Project, Target};
@@ -273,7 +273,7 @@ fn server(target: &Target) -> String {
 }
 
 fn say_nothing_failed() {
-    say_aside("nothing has failed here before, so that all is tried");
+    say_sentences_aside("nothing has failed here before, so that all is tried");
 }
 
 fn none_among(what: &str) -> Error {

@@ -45,6 +45,32 @@ pub(super) fn laid_out(piece: &Piece, width: usize) -> Vec<String> {
     }
 }
 
+/// A message of several lines as wide as a stream, where that is a terminal: programs read what is none line by line.
+pub(super) fn message(text: &str, stream: impl AsFd) -> String {
+    match terminal_width(stream) {
+        Some(width) => broken(text, width),
+        None => text.to_owned(),
+    }
+}
+
+/// The same where it is so wide: sentences are broken, and what commands, servers and files say stays as it is.
+fn broken(text: &str, width: usize) -> String {
+    let lines = text.lines().enumerate().flat_map(|(n, line)| {
+        let plain = line.trim_start();
+        let indent = line.len() - plain.len();
+        let is_said = plain.starts_with(char::is_alphabetic) && !plain.starts_with("command: ");
+        let piece = match n == 0 || (is_said && indent <= SAID_WITHIN) {
+            true => Piece::prose(" ".repeat(indent), indent + 2, plain),
+            false => Piece::exact(line),
+        };
+        laid_out(&piece, width)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What is indented further is no sentence of ours.
+const SAID_WITHIN: usize = 2;
+
 /// As much of a line as is seen in this width.
 pub(super) fn cut(line: &str, width: usize) -> String {
     let options = Options::new(width.saturating_sub(1))
@@ -121,6 +147,15 @@ mod tests {
     fn lines_that_are_to_stay_are_wider() {
         let line = "  repeat: sockdrill check --only a/b -- ./server";
         assert_eq!(laid_out(&Piece::exact(line), 24), [line]);
+    }
+
+    #[test]
+    fn sentences_of_a_message_are_broken_and_what_others_said_stays() {
+        let text = "error: the server exited at once:\n    Address already in use (os error 98)\n  command: ./server --port {port}\n  \
+                    stop that program, or write {port}\n3 |   alice send \"hello\" and more";
+        let told = "error: the server exited\n  at once:\n    Address already in use (os error 98)\n  command: ./server --port \
+                    {port}\n  stop that program, or\n    write {port}\n3 |   alice send \"hello\" and more";
+        assert_eq!(broken(text, 24), told);
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! The line on a terminal that tells how far a run is: drawn anew while it lasts, below all that is printed.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
+use std::fmt::Write;
 use std::io::{self, IsTerminal};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The line of this process, where one is drawn. All that is printed goes above it, whoever prints.
 static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// The line, drawn until this is dropped.
 #[must_use = "it is gone once this is dropped"]
-pub(super) struct Line(ProgressBar);
+pub(super) struct Line {
+    bar: ProgressBar,
+    text: Arc<Mutex<String>>,
+}
 
 impl Line {
     /// A line, where people look on: on terminals that can take back what was drawn, and not where a log is kept.
@@ -24,24 +28,43 @@ impl Line {
         if !is_seen || is_log || is_told || bar.is_hidden() {
             return None;
         }
-        bar.set_style(ProgressStyle::with_template("{msg}").ok()?);
+        let text = Arc::<Mutex<String>>::default();
+        bar.set_style(style(Arc::clone(&text))?);
         drawn().replace(bar.clone());
-        Some(Self(bar))
+        Some(Self { bar, text })
     }
 
     /// Draws it anew. Who has been sent to the background leaves the terminal to others.
     pub(super) fn draw(&self, text: String) {
-        match tcgetpgrp(io::stderr()) {
-            Ok(foreground) if foreground != getpgrp() => {}
-            _ => self.0.set_message(text),
+        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        if !is_in_the_background() {
+            self.bar.tick();
         }
     }
+}
+
+/// The text, and nothing in the background: the line is also drawn when something was written above it, or when a run that was stopped
+/// goes on.
+fn style(text: Arc<Mutex<String>>) -> Option<ProgressStyle> {
+    let style = ProgressStyle::with_template("{line}").ok()?;
+    let line = move |_: &ProgressState, line: &mut dyn Write| {
+        if !is_in_the_background() {
+            // Nothing keeps a string from being written to.
+            let _ = line.write_str(&text.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    };
+    Some(style.with_key("line", line))
+}
+
+/// Whether another has the terminal: who was stopped and goes on behind a shell's prompt.
+fn is_in_the_background() -> bool {
+    tcgetpgrp(io::stderr()).is_ok_and(|foreground| foreground != getpgrp())
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
         drawn().take();
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 

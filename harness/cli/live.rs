@@ -402,11 +402,15 @@ impl Stops {
 
 /// Does what a signal is for, with the terminal as it was before; and takes it again behind that.
 fn stop(signal: i32) {
-    if signal != libc::SIGCONT {
-        give_back();
-        above_it(|| as_if_not_caught(signal));
+    if signal == libc::SIGCONT {
+        return take_again();
     }
-    take_again();
+    give_back();
+    above_it(|| {
+        as_if_not_caught(signal);
+        // Whoever sees the line again may type.
+        take_again();
+    });
 }
 
 /// A signal that is caught from now on, where the host lets us.

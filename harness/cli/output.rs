@@ -3,7 +3,7 @@
 use super::arguments::{ColorArg, MessageFormat};
 use super::destination;
 use super::github;
-use super::layout::{laid_out, terminal_width, width};
+use super::layout::{laid_out, message, terminal_width, width};
 use super::line::above_it;
 use crate::foreign::{JSON, LINE, TERMINAL, without_commands};
 use crate::model::error::{Error, ExitCode};
@@ -27,10 +27,26 @@ pub(super) fn colour(when: ColorArg) {
 }
 
 pub(super) fn complain(error: &Error) {
-    say_aside_in(RED, "error:", &format!(" {}", error.chain()));
+    say_message(RED, "error:", &error.chain());
 }
 
-/// The same, and mistakes in scenario files as the user wants them.
+/// Prints a message behind its word, beside what is printed.
+fn say_message(style: Style, word: &str, text: &str) {
+    let text = message(&format!("{word} {text}"), io::stderr());
+    say_aside_in(style, word, text.strip_prefix(word).unwrap_or_default());
+}
+
+/// Prints sentences that are no result.
+pub(super) fn say_sentences_aside(text: &str) {
+    say_aside(&message(text, io::stderr()));
+}
+
+/// The same where it is about one of several targets.
+pub(super) fn complain_of(target: &str, error: &Error) {
+    say_message(RED, "error:", &format!("{target}: {}", error.chain()));
+}
+
+/// Complains, and tells mistakes in scenario files as the user wants them.
 pub(super) fn complain_as(format: MessageFormat, error: &Error) {
     let mistakes = match error {
         Error::Scenario(mistakes) => mistakes.all(),
@@ -57,7 +73,7 @@ pub(super) fn complain_as(format: MessageFormat, error: &Error) {
 
 /// Tells what is not as the user may think, beside what is printed.
 pub(super) fn warn(text: &str) {
-    say_aside_in(YELLOW, "warning:", &format!(" {text}"));
+    say_message(YELLOW, "warning:", text);
 }
 
 /// Prints a line that is no result.
@@ -98,11 +114,8 @@ pub(super) fn all_printed(code: ExitCode) -> ExitCode {
     let Some(error) = unwritten.take() else {
         return code;
     };
-    say_aside_in(
-        RED,
-        "error:",
-        &format!(" the standard output cannot be written to: {error}"),
-    );
+    let text = format!("the standard output cannot be written to: {error}");
+    say_message(RED, "error:", &text);
     match code {
         ExitCode::Passed => ExitCode::CouldNotRun,
         code => code,
@@ -157,6 +170,14 @@ pub(super) fn say_pieces(pieces: &[Piece]) {
     let lines: Vec<String> = lines.collect();
     if !lines.is_empty() {
         say(&lines.join("\n"));
+    }
+}
+
+/// Prints rows as wide as a terminal. Where it is none, each is one line however long: programs read them.
+pub(super) fn say_rows(pieces: &[Piece]) {
+    let width = terminal_width(io::stdout()).unwrap_or(usize::MAX);
+    for line in pieces.iter().flat_map(|piece| laid_out(piece, width)) {
+        say(&line);
     }
 }
 

@@ -6,7 +6,7 @@ use super::github;
 use super::last_run::LastRun;
 use super::layers::Layers;
 use super::live::Live;
-use super::output::{complain, say, say_aside, say_heading};
+use super::output::{complain_of, say, say_heading, say_sentences_aside};
 use super::reports::{Ending, all_written, conclude, saved_of, say_end_of_one};
 use crate::checks;
 use crate::launch::Target;
@@ -89,7 +89,7 @@ fn worth_a_run(all: Vec<One>, last: &LastRun) -> Result<Vec<One>, Error> {
                 worth.push(one);
             }
             Err(error @ Error::NothingSelected(_)) => {
-                say_aside(&format!("{}: {}", one.target.name, error.chain()));
+                say_sentences_aside(&format!("{}: {}", one.target.name, error.chain()));
                 reason = Some(error);
             }
             Err(error) => return Err(error),
@@ -140,7 +140,7 @@ impl One {
     fn report(&self, settings: &Settings, layers: &Layers, live: &mut Live) -> Report {
         let ran = drilled(&self.target, settings, layers, live);
         ran.unwrap_or_else(|error| {
-            complain(&error);
+            complain_of(&self.target.name, &error);
             runner::not_started(&self.target, settings, &error)
         })
     }

@@ -1,6 +1,7 @@
 //! The signals that a user ends the program with.
 
 use super::keyboard::give_back;
+use super::layout::message;
 use super::line::above_it;
 use crate::model::error::{Error, ExitCode};
 use crate::runner::Interrupt;
@@ -82,7 +83,7 @@ async fn until_meant_again(signals: &mut [Signal]) {
 fn say_so() {
     let say = || {
         above_it(|| {
-            let _ = writeln!(io::stderr(), "{SAID}");
+            let _ = writeln!(io::stderr(), "{}", message(SAID, io::stderr()));
         });
     };
     // Where there are no threads any more, nothing is said.

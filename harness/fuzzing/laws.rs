@@ -286,7 +286,7 @@ pub(super) fn report(bytes: &[u8]) -> bool {
     let are_commands = |line: &str| line.starts_with("::error ") || line.starts_with("::warning ");
     assert!(commands.lines().all(are_commands), "{commands}");
     let same = Diff::of(document.reports(), document.reports());
-    let _ = (same.text(), same.to_json());
+    let _ = (same.told(), same.to_json());
     let are_several = document.reports().len() > 1;
     let parts = [("a", document.clone()), ("b", document)];
     let parts = parts

@@ -11,12 +11,12 @@ use super::haste::hidden_haste;
 use super::interrupted::with_its_interruption;
 use super::invariants::{invariants, left_so_far};
 use super::verdict::{Evidence, Finding, Halt, Verdict};
-use super::wrong_event::wrong_event;
+use super::wrong_event::{with_the_wrong_byte, wrong_event};
 use crate::model::expectation::Expectation;
 use crate::model::limits::LOOK_ON_FOR;
 use crate::model::phase::Phase;
 use crate::model::trial::Trial;
-use crate::transcript::event::{ServerEvent, Transcript, What};
+use crate::transcript::event::{EventLine, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
 use crate::transcript::instead::Instead;
 use crate::transcript::story::story;
@@ -195,8 +195,14 @@ fn evidence(
     alarms: Vec<Vec<String>>,
 ) -> Vec<Evidence> {
     let client = client_of(cause);
-    let mut lines = transcript.lines(trial.scenario());
+    let told = transcript.told(trial.scenario());
+    let mut lines: Vec<EventLine> = told.iter().map(|told| told.line.clone()).collect();
     let wrong = wrong_event(&lines, cause, halt, client.as_deref());
+    let events = transcript.before_repeats();
+    let wrong = wrong.map(|last| match halt {
+        Some(halt) => with_the_wrong_byte(events, &told, last, halt),
+        None => last,
+    });
     if let Some(line) = wrong.and_then(|at| lines.get_mut(at)) {
         line.is_wrong = true;
     }

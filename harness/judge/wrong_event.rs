@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use super::verdict::Halt;
-use crate::transcript::event::EventLine;
+use crate::transcript::event::{ClientEvent, ClientId, Event, EventLine, Told, What};
 use crate::transcript::instead::Instead;
 
 /// Which event shows a cause, if one does: how the server, or a process of it, ended, or what ended the step that failed; `client` is
@@ -38,6 +38,60 @@ pub(super) fn wrong_event(
     })
 }
 
+/// Of the reads up to the one that is told at a place, the one with the first byte that is not what was owed: what was read behind it
+/// is not what is wrong. Events other than reads stay what they are.
+pub(super) fn with_the_wrong_byte(
+    events: &[Event],
+    told: &[Told<'_>],
+    last: usize,
+    halt: &Halt,
+) -> usize {
+    let read = told.get(last).and_then(|told| read(told.event));
+    let behind = halt.difference.as_ref().and_then(|difference| {
+        let behind = difference.actual_bytes.checked_sub(difference.offset)?;
+        (behind > 0).then_some(behind)
+    });
+    let (Some((id, _)), Some(behind)) = (read, behind) else {
+        return last;
+    };
+    let Some(at) = read_before(events, id, behind, halt) else {
+        return last;
+    };
+    let holds = |told: &Told<'_>| is_read_of(told.event, id) && told.event.at <= at.at;
+    told[..=last].iter().rposition(holds).unwrap_or(last)
+}
+
+/// The read of a client with the byte that stands so far before the end of all that it had read when a step was over.
+fn read_before<'a>(
+    events: &'a [Event],
+    id: ClientId,
+    behind: usize,
+    halt: &Halt,
+) -> Option<&'a Event> {
+    let before = events.iter().rev().skip_while(|event| event.at > halt.at);
+    let mut of_the_phase = before.take_while(|event| !matches!(event.what, What::Phase(_)));
+    let mut length = 0;
+    of_the_phase.find(|event| {
+        length += match read(event) {
+            Some((of, bytes)) if of == id => bytes,
+            _ => 0,
+        };
+        length >= behind
+    })
+}
+
+fn is_read_of(event: &Event, id: ClientId) -> bool {
+    read(event).is_some_and(|(of, _)| of == id)
+}
+
+/// Who has read, and how many bytes.
+fn read(event: &Event) -> Option<(ClientId, usize)> {
+    match &event.what {
+        What::Client(id, ClientEvent::Received(bytes)) => Some((*id, bytes.len())),
+        _ => None,
+    }
+}
+
 fn is_of(line: &EventLine, who: &str) -> bool {
     line.who.as_deref() == Some(who)
 }
@@ -59,8 +113,12 @@ fn shows(line: &EventLine, instead: &Instead) -> bool {
 mod tests {
     use super::*;
     use crate::judge::cause::StepRef;
+    use crate::model::data::Data;
     use crate::model::expectation::{End, Expectation, ServerExpectation};
-    use crate::transcript::event::{Ended, Exit};
+    use crate::model::passage::Passage;
+    use crate::model::phase::Phase;
+    use crate::transcript::difference::{Difference, Escaped};
+    use crate::transcript::event::{Ended, Exit, Transcript};
     use crate::transcript::instead::Got;
     use std::time::Duration;
 
@@ -100,9 +158,8 @@ mod tests {
         }
     }
 
-    /// The text of the event that is wrong, where the step was over at this time.
-    fn wrong(cause: &Cause, over: u64, client: Option<&str>) -> Option<String> {
-        let halt = Halt {
+    fn halt(over: u64) -> Halt {
+        Halt {
             step: StepRef {
                 line: 3,
                 text: String::new(),
@@ -111,9 +168,13 @@ mod tests {
             at: Duration::from_millis(over),
             round: 1,
             difference: None,
-        };
+        }
+    }
+
+    /// The text of the event that is wrong, where the step was over at this time.
+    fn wrong(cause: &Cause, over: u64, client: Option<&str>) -> Option<String> {
         let lines = transcript();
-        let at = wrong_event(&lines, cause, Some(&halt), client)?;
+        let at = wrong_event(&lines, cause, Some(&halt(over)), client)?;
         Some(lines[at].text.clone())
     }
 
@@ -129,6 +190,62 @@ mod tests {
         let failed = step_failed(Instead::NotSecured("no".to_owned()));
         let fails = wrong(&failed, 8, Some("bob"));
         assert_eq!(fails.unwrap(), "* TLS fails: no");
+    }
+
+    /// The read that is told with a wrong byte so far into what came, where these were read one after the other.
+    fn told_wrong(reads: &[(u64, &str)], over: u64, offset: usize) -> String {
+        let scenario = crate::model::dialogue::scenario("case", &[("alice", 1)], vec![]);
+        let id = ClientId { who: 0, member: 0 };
+        let at = |at, what| Event {
+            at: Duration::from_millis(at),
+            what,
+        };
+        let read = |(when, text): &(u64, &str)| {
+            let bytes = Passage::all(&Data::literal(text.as_bytes()), 0);
+            // What stands between reads keeps them from being one.
+            let deed = at(*when - 1, What::Client(id, ClientEvent::HalfClosed));
+            [
+                deed,
+                at(*when, What::Client(id, ClientEvent::Received(bytes))),
+            ]
+        };
+        let began = at(0, What::Phase(Phase::Scenario));
+        let events: Vec<Event> = [began]
+            .into_iter()
+            .chain(reads.iter().flat_map(read))
+            .collect();
+        let came = |(when, _): &&(u64, &str)| *when <= over;
+        let came: String = reads.iter().filter(came).map(|(_, text)| *text).collect();
+        let seen = Transcript::of(events);
+        let told = seen.told(&scenario);
+        let lines: Vec<EventLine> = told.iter().map(|told| told.line.clone()).collect();
+        let halt = Halt {
+            difference: Some(Difference {
+                offset,
+                from: 0,
+                expected: None,
+                actual: Escaped(came.clone().into_bytes()),
+                expected_bytes: None,
+                actual_bytes: came.len(),
+                goes_on_at: None,
+            }),
+            ..halt(over)
+        };
+        let cause = step_failed(Instead::GotBeforeEnd(Got::Nothing));
+        let last = wrong_event(&lines, &cause, Some(&halt), Some("alice")).unwrap();
+        let wrong = with_the_wrong_byte(seen.before_repeats(), &told, last, &halt);
+        lines[wrong].text.clone()
+    }
+
+    #[test]
+    fn read_with_the_first_wrong_byte_is_wrong_and_not_what_was_read_behind_it() {
+        let reads = [(10, "abc"), (20, "dXf"), (30, "ghi"), (40, "jkl")];
+        assert_eq!(told_wrong(&reads, 30, 4), "< \"dXf\"");
+        assert_eq!(told_wrong(&reads, 30, 2), "< \"abc\"");
+        assert_eq!(told_wrong(&reads, 30, 3), "< \"dXf\"");
+        assert_eq!(told_wrong(&reads, 30, 6), "< \"ghi\"");
+        // What is missing is in no read.
+        assert_eq!(told_wrong(&reads, 30, 9), "< \"ghi\"");
     }
 
     #[test]

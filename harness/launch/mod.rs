@@ -24,7 +24,7 @@ pub(crate) use backends::{Backend, Backends, DropsBehind, LookBehind};
 pub use elsewhere::Elsewhere;
 pub(crate) use process::{Burst, Process};
 pub(crate) use project::Project;
-pub(crate) use server::Server;
+pub(crate) use server::{NotStarted, Server};
 pub(crate) use shell::command_line;
 pub(crate) use target::Known;
 pub use target::Target;

@@ -38,6 +38,22 @@ pub(crate) struct Server {
     recipient: Cell<Option<i32>>,
 }
 
+/// A server that has not come to listen.
+#[derive(Debug)]
+pub(crate) struct NotStarted {
+    /// Why not.
+    pub(crate) error: Error,
+    /// What it printed, and how many bytes were cut off that.
+    pub(crate) output: (Vec<u8>, u64),
+}
+
+impl From<Error> for NotStarted {
+    fn from(error: Error) -> Self {
+        let output = Default::default();
+        Self { error, output }
+    }
+}
+
 impl Server {
     /// Starts the target in a lab and waits until it listens.
     ///
@@ -48,7 +64,10 @@ impl Server {
     /// The program is missing, ends early, never listens, or something else listens in its place.
     pub(crate) async fn start(target: &Target, lab: Arc<Lab>) -> Result<Self, Error> {
         match &target.elsewhere {
-            None => Self::begin(target, lab, Streams::Usual, IS_THE_COMMAND_RIGHT).await,
+            None => {
+                let begun = Self::begin(target, lab, Streams::Usual, IS_THE_COMMAND_RIGHT).await;
+                begun.map_err(|not_started| not_started.error)
+            }
             Some(elsewhere) => Self::reach(target, elsewhere, lab).await,
         }
     }
@@ -68,7 +87,7 @@ impl Server {
         target: &Target,
         lab: Arc<Lab>,
         streams: Streams,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, NotStarted> {
         Self::begin(target, lab, streams, THE_COMMAND_IS_RIGHT).await
     }
 
@@ -77,7 +96,7 @@ impl Server {
         lab: Arc<Lab>,
         streams: Streams,
         hint: &str,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, NotStarted> {
         for (name, value) in &target.sysctl {
             lab.set_sysctl(name, value)?;
         }
@@ -95,7 +114,8 @@ impl Server {
             }
             Err(error) => {
                 lab.sweep();
-                Err(error)
+                let output = process.take_output();
+                Err(NotStarted { error, output })
             }
         }
     }

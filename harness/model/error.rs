@@ -288,6 +288,17 @@ impl From<Mistake> for Error {
     }
 }
 
+/// What an error says, in one line with the last one of the server's output.
+pub(crate) fn in_one_line(text: &str) -> String {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    let output = lines.rfind(|line| line.starts_with(OUTPUT_MARGIN));
+    match output.filter(|_| first.ends_with(':')) {
+        Some(line) => format!("{first} {}", line.trim()),
+        None => first.to_owned(),
+    }
+}
+
 impl Error {
     /// Whether it is a server's program that did not come up, rather than we or the host that could not start it.
     pub(crate) fn is_of_server(&self) -> bool {
@@ -337,14 +348,7 @@ impl Error {
 
     /// The same in one line, with the last one of the server's output: the rest is for who starts the server himself.
     pub(crate) fn in_one_line(&self) -> String {
-        let text = self.chain();
-        let mut lines = text.lines();
-        let first = lines.next().unwrap_or_default();
-        let output = lines.rfind(|line| line.starts_with(OUTPUT_MARGIN));
-        match output.filter(|_| first.ends_with(':')) {
-            Some(line) => format!("{first} {}", line.trim()),
-            None => first.to_owned(),
-        }
+        in_one_line(&self.chain())
     }
 
     /// The error and its causes in one line each, as a terminal may be told: what names and files say is shown and does nothing.

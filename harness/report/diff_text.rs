@@ -2,38 +2,36 @@
 
 use super::data::Outcome;
 use super::diff::{Change, Diff, Known, TargetDiff, What};
-use crate::foreign::TERMINAL;
+use super::piece::Piece;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// How many of the checks are named of which the same is said.
 const NAMED: usize = 3;
 
+/// How far all stands behind the words for what became of it.
+const HANG: usize = 10;
+
 impl Diff {
     /// All that is otherwise, and counts at the end.
-    pub(crate) fn text(&self) -> String {
-        let mut text = String::new();
+    pub(crate) fn told(&self) -> Vec<Piece> {
+        let mut pieces = Vec::new();
         let are_several = self.targets.len() + self.gone.len() + self.added.len() > 1;
         for target in &self.targets {
-            if are_several {
-                let _ = writeln!(text, "{}:", target.target);
+            let told = target.told();
+            match (are_several, told.is_empty()) {
+                (true, true) => pieces.push(about(&target.target, "all as it was")),
+                (true, false) => pieces.push(Piece::exact(format!("{}:", target.target))),
+                (false, _) => {}
             }
-            target.tell(&mut text);
+            pieces.extend(told);
         }
-        for name in &self.gone {
-            let _ = writeln!(
-                text,
-                "{name}: not in the later report, so that nothing is known of it any more"
-            );
-        }
-        for name in &self.added {
-            let _ = writeln!(
-                text,
-                "{name}: not in the earlier report, so that there is nothing to compare"
-            );
-        }
-        let _ = writeln!(text, "{}", self.counts());
-        TERMINAL.text(&text).into_owned()
+        let gone = "not in the later report, so that nothing is known of it any more";
+        pieces.extend(self.gone.iter().map(|name| about(name, gone)));
+        let added = "not in the earlier report, so that there is nothing to compare";
+        pieces.extend(self.added.iter().map(|name| about(name, added)));
+        pieces.push(Piece::prose("", 2, self.counts()));
+        pieces
     }
 
     /// How much of each kind there is.
@@ -57,39 +55,57 @@ impl Diff {
     }
 }
 
+/// What is said of a target as a whole.
+fn about(target: &str, text: &str) -> Piece {
+    Piece::prose("", 2, format!("{target}: {text}"))
+}
+
+/// Sentences behind the word for what became of something.
+fn row(word: &str, text: impl AsRef<str>) -> Piece {
+    Piece::prose(format!("{word:<HANG$}"), HANG, text)
+}
+
 impl TargetDiff {
-    fn tell(&self, text: &mut String) {
+    fn told(&self) -> Vec<Piece> {
         let changes = [&self.worse, &self.better, &self.changed, &self.still];
-        for change in changes.into_iter().flatten() {
-            change.tell(text);
-        }
-        tell_known(text, "lost", &self.lost);
-        tell_known(text, "gained", &self.gained);
+        let changes = changes.into_iter().flatten().flat_map(Change::told);
+        let known = [("lost", &self.lost), ("gained", &self.gained)];
+        let known = known.map(|(word, known)| told_known(word, known));
+        changes
+            .chain(known.into_iter().flatten())
+            .chain(self.observed())
+            .collect()
+    }
+
+    /// What is observed otherwise, and what is not observed any more.
+    fn observed(&self) -> Vec<Piece> {
         let (told, untold): (Vec<_>, Vec<_>) =
             self.observations.iter().partition(|one| one.new.is_some());
-        for observed in told {
+        let told = told.iter().map(|observed| {
             let (name, new) = (&observed.name, observed.new.as_deref().unwrap_or_default());
             let old = observed.old.as_deref().unwrap_or("nothing");
-            let _ = writeln!(text, "observed  {name}: {old} -> {new}");
-        }
+            row("observed", format!("{name}: {old} -> {new}"))
+        });
         let untold: Vec<&str> = untold.iter().map(|one| one.name.as_str()).collect();
-        if !untold.is_empty() {
-            let _ = writeln!(text, "lost      not observed: {}", untold.join(", "));
-        }
+        let lost = (!untold.is_empty())
+            .then(|| row("lost", format!("not observed: {}", untold.join(", "))));
+        told.chain(lost).collect()
     }
 }
 
 impl Change {
-    fn tell(&self, text: &mut String) {
+    fn told(&self) -> Vec<Piece> {
         let (word, remark) = self.words();
         let (head, also) = (&self.checks[0], &self.checks[1..]);
-        let _ = writeln!(text, "{word:<8}  {head}{remark}  [{}]", self.key);
-        if !self.reason.is_empty() && self.what != What::Still {
-            let _ = writeln!(text, "          {}", self.reason);
+        let mut pieces = vec![row(word, format!("{head}{remark}  [{}]", self.key))];
+        if self.what != What::Still {
+            // What a server has printed has lines of its own.
+            pieces.extend(self.reason.lines().map(|line| row("", line)));
         }
         if !also.is_empty() {
-            let _ = writeln!(text, "          also shown by: {}", also.join(", "));
+            pieces.push(row("", format!("also shown by: {}", also.join(", "))));
         }
+        pieces
     }
 
     /// The word for it, and what is to be said of how it was.
@@ -119,33 +135,26 @@ impl Change {
 type Said<'a> = (Option<Outcome>, Option<Outcome>, &'a str);
 
 /// What is known now or not any more, a line for all of which the same is said.
-fn tell_known(text: &mut String, word: &str, known: &[Known]) {
+fn told_known(word: &str, known: &[Known]) -> Vec<Piece> {
     let mut alike: BTreeMap<Said<'_>, Vec<&str>> = BTreeMap::new();
     for one in known {
         let alike = alike.entry((one.was, one.is, one.reason.as_str()));
         alike.or_default().push(&one.check);
     }
-    for ((was, is, reason), checks) in alike {
+    let rows = alike.into_iter().map(|((was, is, reason), checks)| {
         let said = |verdict: Option<Outcome>| verdict.map_or("not in the report", Outcome::word);
         let reason = match reason {
             "" => String::new(),
             reason => format!(": {reason}"),
         };
-        let named = checks
-            .iter()
-            .take(NAMED)
-            .copied()
-            .collect::<Vec<_>>()
-            .join(", ");
+        let named = checks.iter().take(NAMED).copied();
+        let named = named.collect::<Vec<_>>().join(", ");
         let more = match checks.len().saturating_sub(NAMED) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let _ = writeln!(
-            text,
-            "{word:<8}  {named}{more}: was {}, is {}{reason}",
-            said(was),
-            said(is)
-        );
-    }
+        let (was, is) = (said(was), said(is));
+        row(word, format!("{named}{more}: was {was}, is {is}{reason}"))
+    });
+    rows.collect()
 }

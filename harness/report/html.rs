@@ -2,17 +2,19 @@
 
 use super::data::Outcome;
 use super::filters;
+use super::piece::unbroken;
 use super::several::{Document, Several};
 use super::svg::drawing::{Drawing, shortened};
 use super::svg::growth::Plot;
 use super::written::{Written, WrittenCheck};
 use crate::foreign::TERMINAL;
 use crate::model::literal::Measured;
-use crate::report::trace::{Trace, TracedCrowd};
+use crate::report::trace::{Trace, TracedCrowd, TracedEnd};
 use askama::Template;
 use data_encoding::BASE64;
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -24,6 +26,9 @@ const MOST_TEXT: usize = 20_000;
 
 /// So many characters of a reason.
 const MOST_REASON: usize = 4_000;
+
+/// So many ends of a crowd are told, those of most members: where each has bytes of its own there are as many as members.
+const MOST_ENDS: usize = 4;
 
 /// So many of the slowest are told.
 const SLOWEST: usize = 10;
@@ -127,7 +132,7 @@ struct MatrixView {
     counts: String,
     columns: Vec<String>,
     rows: Vec<MatrixRow>,
-    agreed: Vec<String>,
+    notes: Vec<String>,
 }
 
 struct MatrixRow {
@@ -164,7 +169,12 @@ impl MatrixView {
                 .map(|name| text(name))
                 .collect(),
             rows: rows.collect(),
-            agreed: several.matrix.agreements(),
+            notes: several
+                .matrix
+                .notes()
+                .iter()
+                .map(|note| text(note))
+                .collect(),
         }
     }
 }
@@ -183,6 +193,8 @@ struct RunView<'a> {
     counts: Vec<(&'static str, usize)>,
     words: Vec<String>,
     facts: Vec<String>,
+    /// What stands above the findings.
+    heading: &'static str,
     findings: Vec<FindingView<'a>>,
     families: Vec<FamilyView<'a>>,
     passport: Vec<(String, String)>,
@@ -197,7 +209,9 @@ struct FindingView<'a> {
     anchor: String,
     word: &'static str,
     check: Texts<'a>,
+    /// The sentence, and what stands below it.
     reason: String,
+    below: String,
     shot: Option<Shot>,
     plot: Option<Plot>,
     place: String,
@@ -245,9 +259,18 @@ struct Shot {
     /// Quiet times are cut.
     scale: bool,
     folded: usize,
-    crowds: Vec<TracedCrowd>,
+    crowds: Vec<CrowdView>,
     left_out: usize,
     data: String,
+}
+
+/// What became of a crowd.
+struct CrowdView {
+    name: String,
+    members: usize,
+    ends: Vec<TracedEnd>,
+    /// How many came to other ends.
+    others: usize,
 }
 
 /// When each result was tried.
@@ -276,7 +299,9 @@ struct Slow {
 impl<'a> RunView<'a> {
     fn of(written: &'a Written, prefix: String) -> Self {
         let anchor = |check: &WrittenCheck| anchor(&prefix, &check.id);
-        let groups = written.findings();
+        let mut groups = written.findings();
+        groups.sort_by_key(|checks| Reverse(gravest(checks).weight()));
+        let gravest = groups.first().map(|checks| gravest(checks));
         let heads: BTreeSet<&str> = groups.iter().map(|checks| checks[0].id.as_str()).collect();
         let findings = groups
             .iter()
@@ -306,6 +331,7 @@ impl<'a> RunView<'a> {
             word: glance(written),
             answer: answer(written),
             counts,
+            heading: gravest.map_or("", heading),
             words: written.left_out_of_it(),
             facts: facts(written),
             findings,
@@ -328,9 +354,28 @@ impl<'a> RunView<'a> {
                 .timings
                 .as_ref()
                 .map(|timings| timings.table(&written.checks, written.duration_ms))
+                .map(|pieces| unbroken(&pieces))
                 .unwrap_or_default(),
             written,
         }
+    }
+}
+
+/// The gravest verdict of those that one defect has.
+fn gravest(checks: &[&WrittenCheck]) -> Outcome {
+    let verdicts = checks.iter().map(|check| check.verdict);
+    verdicts
+        .max_by_key(|verdict| verdict.weight())
+        .unwrap_or(Outcome::Pass)
+}
+
+/// What findings are called of which this is the gravest.
+fn heading(gravest: Outcome) -> &'static str {
+    match gravest {
+        Outcome::Flaky => "What failed and then passed",
+        Outcome::Warn => "What is recommended otherwise",
+        Outcome::Known => "What is known to fail",
+        _ => "What broke",
     }
 }
 
@@ -399,6 +444,8 @@ impl<'a> FindingView<'a> {
         shot: String,
     ) -> Self {
         let (head, also) = (checks[0], &checks[1..]);
+        let reason = shortened(head.reason.as_deref().unwrap_or_default(), MOST_REASON);
+        let (reason, below) = reason.split_once('\n').unwrap_or((&reason, ""));
         let also = also.iter().map(|check| Link {
             anchor: anchor(check),
             id: check.id.clone(),
@@ -407,7 +454,8 @@ impl<'a> FindingView<'a> {
             anchor: anchor(head),
             word: head.verdict.word(),
             check: Texts::of(head),
-            reason: shortened(head.reason.as_deref().unwrap_or_default(), MOST_REASON),
+            reason: reason.to_owned(),
+            below: below.to_owned(),
             shot: Shot::of(head, shot),
             plot: head.cause.as_ref().and_then(|cause| Plot::of(&cause.data)),
             place: block(&head.picture()),
@@ -490,10 +538,22 @@ impl Shot {
             scale: !drawing.cuts.is_empty(),
             folded: drawing.lanes.iter().filter(|lane| lane.is_folded).count(),
             drawing,
-            crowds: trace.crowds.clone(),
+            crowds: trace.crowds.iter().map(CrowdView::of).collect(),
             left_out: trace.left_out,
             data: in_a_script(trace),
         })
+    }
+}
+
+impl CrowdView {
+    fn of(crowd: &TracedCrowd) -> Self {
+        let (told, others) = crowd.ends.split_at(crowd.ends.len().min(MOST_ENDS));
+        Self {
+            name: crowd.name.clone(),
+            members: crowd.members,
+            ends: told.to_vec(),
+            others: others.iter().map(|end| end.members).sum(),
+        }
     }
 }
 
@@ -561,7 +621,7 @@ fn slowest(written: &Written, anchor: &dyn Fn(&WrittenCheck) -> String) -> Vec<S
         .iter()
         .filter(|check| check.duration_ms > 0)
         .collect();
-    checks.sort_by_key(|check| std::cmp::Reverse(check.duration_ms));
+    checks.sort_by_key(|check| Reverse(check.duration_ms));
     let slow = checks.into_iter().take(SLOWEST).map(|check| Slow {
         anchor: anchor(check),
         id: check.id.clone(),

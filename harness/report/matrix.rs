@@ -2,6 +2,7 @@
 
 use super::data::Outcome;
 use super::written::Written;
+use crate::model::error::in_one_line;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,6 +28,9 @@ pub(crate) struct Matrix {
     pub rows: Vec<Row>,
     /// The other checks, by what they came to on each target that they were tried on.
     pub agreed: BTreeMap<String, Vec<String>>,
+    /// The targets that could not be started, and why: nothing else is known of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_started: BTreeMap<String, String>,
 }
 
 /// What one check came to.
@@ -43,7 +47,12 @@ impl Row {
     fn agreed(&self) -> Option<Outcome> {
         let mut verdicts = self.verdicts.iter().flatten();
         let first = *verdicts.next()?;
-        let is_good = matches!(first, Outcome::Pass | Outcome::Skip | Outcome::Inconclusive);
+        let is_good = match first {
+            Outcome::Pass | Outcome::Skip => true,
+            // Of one alone it is no agreement that nothing is known.
+            Outcome::Inconclusive => self.verdicts.iter().all(Option::is_some),
+            _ => false,
+        };
         (is_good && verdicts.all(|other| *other == first)).then_some(first)
     }
 
@@ -59,6 +68,7 @@ impl Matrix {
     pub(crate) fn of(reports: &[Written]) -> Self {
         let mut matrix = Self {
             targets: reports.iter().map(|one| one.target.clone()).collect(),
+            not_started: reports.iter().filter_map(not_started).collect(),
             ..Self::default()
         };
         for row in all_rows(reports) {
@@ -83,18 +93,25 @@ impl Matrix {
         for line in self.folded(&folded) {
             let _ = writeln!(text, "{line}");
         }
-        for line in self.agreements() {
+        for line in self.notes() {
             let _ = writeln!(text, "{line}");
         }
         text
     }
 
-    /// What all targets agree on, a line for each verdict.
-    pub(super) fn agreements(&self) -> Vec<String> {
+    /// What stands below the rows: a line for each target that could not be started, and one for each verdict that all agree on.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let not_started = self.not_started.iter();
+        let not_started = not_started.map(|(target, why)| format!("{target}: {why}"));
         let agreed = self.agreed.iter();
-        agreed
-            .map(|(word, ids)| agreement(word, ids.len()))
-            .collect()
+        let agreed = agreed.map(|(word, ids)| {
+            let said = agreement(word, ids.len());
+            match self.not_started.is_empty() {
+                true => said,
+                false => said.replace(" on all", " on all others"),
+            }
+        });
+        not_started.chain(agreed).collect()
     }
 
     /// Whether a row is one of the table: those are folded that differ in where a check applies, and in the same way as many others.
@@ -189,6 +206,14 @@ fn cell(verdict: Option<Outcome>) -> &'static str {
     }
 }
 
+/// A target that could not be started, and why, in a line.
+fn not_started(report: &Written) -> Option<(String, String)> {
+    let mut checks = report.checks.iter();
+    let start = checks.find(|check| check.family == "start" && check.could_not_run())?;
+    let why = in_one_line(start.reason.as_deref().unwrap_or_default());
+    Some((report.target.clone(), why))
+}
+
 /// What is said of checks that came to the same wherever they were tried.
 fn agreement(word: &str, many: usize) -> String {
     let checks = if many == 1 {
@@ -244,6 +269,7 @@ mod tests {
                 ("pass".to_owned(), vec!["a".to_owned(); 41]),
                 ("skip".to_owned(), vec!["b".to_owned()]),
             ]),
+            not_started: BTreeMap::new(),
         }
     }
 
@@ -265,6 +291,13 @@ start/again               fail
 1 check applies to none
 ";
         assert_eq!(told.text(), wanted);
+        let why = ("absent".to_owned(), "no such program".to_owned());
+        let told = Matrix {
+            not_started: BTreeMap::from([why]),
+            ..told
+        };
+        let notes = ["absent: no such program", "41 checks pass on all others"];
+        assert_eq!(told.notes()[..2], notes);
     }
 
     #[test]
@@ -304,5 +337,6 @@ start/again               fail
         assert_eq!(row(&[Some(Fail), Some(Fail)]).agreed(), None);
         assert_eq!(row(&[Some(Pass), Some(Inconclusive)]).agreed(), None);
         assert_eq!(row(&[Some(Pass), None, Some(Pass)]).agreed(), Some(Pass));
+        assert_eq!(row(&[None, Some(Inconclusive)]).agreed(), None);
     }
 }

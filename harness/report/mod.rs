@@ -29,6 +29,7 @@ pub(crate) mod pcapng;
 pub(crate) mod picture;
 pub(crate) mod piece;
 pub(crate) mod place;
+mod printed;
 pub(crate) mod sentence;
 pub(crate) mod several;
 mod step;

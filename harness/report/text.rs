@@ -75,8 +75,7 @@ impl Written {
         }
         if let Some(timings) = &self.timings {
             pieces.push(Piece::gap());
-            let table = timings.table(&self.checks, self.duration_ms);
-            pieces.extend(Piece::lines("", &table));
+            pieces.extend(timings.table(&self.checks, self.duration_ms));
         }
         pieces
     }

@@ -1,18 +1,24 @@
 //! Where the time of a run went, as a table.
 
+use super::piece::Piece;
 use super::written::{WrittenCheck, milliseconds};
 use crate::model::literal::Measured;
 use crate::model::spent::{ALL, Spent, SpentOn};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 /// How many checks are named that took the longest.
 const SLOWEST: usize = 8;
 
-/// How wide a column is.
+/// How wide the words for what time is spent on are.
 const WIDTH: usize = 12;
+
+/// How far what is said beside a row is indented.
+const BESIDE: usize = WIDTH + 3;
+
+/// Less is 0.00 seconds.
+const LEAST_TOLD: f64 = 0.005;
 
 /// Where the time of a run went.
 #[derive(Clone, Debug)]
@@ -69,47 +75,47 @@ impl WrittenTimings {
     }
 
     /// The table: what time was spent on, and which checks took the longest.
-    pub(super) fn table(&self, checks: &[WrittenCheck], wall_ms: u64) -> String {
+    pub(super) fn table(&self, checks: &[WrittenCheck], wall_ms: u64) -> Vec<Piece> {
         let all = sum(self.spent_ms.values());
-        let mut text = "where the time went, summed over what ran side by side:\n".to_owned();
+        let head = "where the time went, summed over what ran side by side:";
+        let mut pieces = vec![Piece::exact(head)];
         for what in ALL {
             let time = spent_on(what, &self.spent_ms);
-            let share = share(time, all);
-            let line = format!(
-                "  {:<WIDTH$} {:<37} {} {share:>4} %{}",
+            pieces.push(Piece::exact(format!(
+                "  {:<WIDTH$} {:<37} {} {:>4} %",
                 what.word(),
                 in_words(what),
                 Seconds(time),
-                self.beside(what)
-            );
-            let _ = writeln!(text, "{}", line.trim_end());
+                share(time, all)
+            )));
+            pieces.extend(self.beside(what));
         }
-        let _ = writeln!(text, "  {:<50} {}", "all of these", Seconds(all));
-        let _ = writeln!(
-            text,
-            "  {:<50} {}         {} of processor time ({} % of one), {} MiB of memory at most",
-            "by the clock, and of the host",
-            Seconds(wall_ms),
+        let row = |name, time| Piece::exact(format!("  {name:<50} {}", Seconds(time)));
+        pieces.extend([row("all of these", all), row("by the clock", wall_ms)]);
+        let of_the_host = format!(
+            "{} of processor time ({} % of one), {} MiB of memory at most",
             Measured(Duration::from_millis(self.processor_ms)),
             share(self.processor_ms, wall_ms),
             self.peak_memory_bytes.div_ceil(1 << 20)
         );
-        text + &slowest(checks)
+        pieces.push(Piece::prose("  of the host  ", BESIDE, of_the_host));
+        pieces.extend(slowest(checks));
+        pieces
     }
 
     /// What else is to be said of it.
-    fn beside(&self, what: SpentOn) -> String {
+    fn beside(&self, what: SpentOn) -> Option<Piece> {
         let mut starts = self.starts_ms.clone();
         starts.sort_unstable();
-        match (what, starts.get(starts.len() / 2)) {
-            (SpentOn::Start, Some(median)) => format!(
-                "  {} started, {} for one of them (median), {} for all",
-                starts.len(),
-                Measured(Duration::from_millis(*median)),
-                Measured(Duration::from_millis(sum(&starts)))
-            ),
-            _ => String::new(),
-        }
+        let median = starts.get(starts.len() / 2);
+        let median = median.filter(|_| what == SpentOn::Start)?;
+        let text = format!(
+            "{} started, {} for one of them (median), {} for all",
+            starts.len(),
+            Measured(Duration::from_millis(*median)),
+            Measured(Duration::from_millis(sum(&starts)))
+        );
+        Some(Piece::prose(" ".repeat(BESIDE), BESIDE, text))
     }
 }
 
@@ -120,7 +126,7 @@ fn sum<'a>(times: impl IntoIterator<Item = &'a u64>) -> u64 {
 }
 
 /// The checks that took the longest, with what it was spent on.
-fn slowest(checks: &[WrittenCheck]) -> String {
+fn slowest(checks: &[WrittenCheck]) -> Vec<Piece> {
     let spent = checks
         .iter()
         .filter_map(|check| Some((check, check.spent_ms.as_ref()?)));
@@ -131,26 +137,26 @@ fn slowest(checks: &[WrittenCheck]) -> String {
     spent.sort_by_key(|(_, _, all)| std::cmp::Reverse(*all));
     spent.truncate(SLOWEST);
     if spent.is_empty() {
-        return String::new();
+        return Vec::new();
     }
-    let words = ALL.map(|what| format!("{:>WIDTH$}", what.word()));
-    let mut text = format!(
-        "\n  {:<32} {:>9} {}\n",
-        "the slowest, in seconds",
-        "all",
-        words.join(" ")
-    );
-    for (check, spent, all) in spent {
-        let times = ALL.map(|what| format!("{:>WIDTH$.2}", spent_on(what, spent) as f64 / 1e3));
-        let _ = writeln!(
-            text,
-            "  {:<32} {:>9.2} {}",
-            check.id,
-            all as f64 / 1e3,
-            times.join(" ")
-        );
-    }
-    text
+    let head = [Piece::gap(), Piece::exact("  the slowest, in seconds")];
+    let rows = spent.into_iter().map(|(check, spent, all)| {
+        let lead = format!("  {:>8.2}  ", all as f64 / 1e3);
+        Piece::prose(lead, BESIDE, format!("{}: {}", check.id, parts(spent)))
+    });
+    head.into_iter().chain(rows).collect()
+}
+
+/// What the time of one check was spent on, the most first; what came to nothing is not told.
+fn parts(spent: &BTreeMap<String, u64>) -> String {
+    let mut parts = ALL.map(|what| (spent_on(what, spent), what.word()));
+    parts.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
+    let told = parts.iter().map(|(time, word)| (*time as f64 / 1e3, word));
+    let told = told.filter(|(seconds, _)| *seconds >= LEAST_TOLD);
+    let told: Vec<String> = told
+        .map(|(seconds, word)| format!("{word} {seconds:.2}"))
+        .collect();
+    told.join(", ")
 }
 
 fn spent_on(what: SpentOn, spent: &BTreeMap<String, u64>) -> u64 {
@@ -183,5 +189,18 @@ struct Seconds(u64);
 impl std::fmt::Display for Seconds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:>7.2} s", self.0 as f64 / 1e3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_of_a_check_is_told_by_what_took_most_of_it() {
+        let spent = [("scenario", 1_234), ("rest", 4_000), ("line", 4)];
+        let spent = spent.map(|(word, time)| (word.to_owned(), time));
+        let told = parts(&BTreeMap::from(spent));
+        assert_eq!(told, "rest 4.00, scenario 1.23");
     }
 }

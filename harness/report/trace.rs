@@ -1,10 +1,13 @@
 //! What was seen of a trial, as a viewer wants it: events with their bytes and steps, the course of what the kernel held, and what
 //! the server printed.
 
+use super::printed::Printed;
 use crate::kernel::Figures;
 use crate::model::phase::{Moment, Phase};
 use crate::model::scenario::{ClientGroup, Scenario, Step};
-use crate::transcript::event::{ClientEvent, Event, ServerEvent, Told, Transcript, What};
+use crate::transcript::event::{
+    ClientEvent, Event, EventLine, ServerEvent, Told, Transcript, What,
+};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -138,7 +141,7 @@ pub(crate) struct TracedFigures {
     pub resident_bytes: u64,
     /// The processor time of its threads since the first of these figures.
     pub cpu_us: u64,
-    /// How much of its output had been printed.
+    /// How much of its output had been printed, and by those that had run in its place before.
     pub output_bytes: u64,
 }
 
@@ -164,19 +167,30 @@ fn microseconds(time: Duration) -> u64 {
 impl Transcript {
     /// What was seen, for who looks at it as a picture. The scenario names its clients.
     pub(crate) fn trace(&self, scenario: &Scenario) -> Trace {
+        self.traced(scenario, self.told(scenario))
+    }
+
+    /// The same beside the lines that a person reads.
+    pub(crate) fn lines_and_trace(&self, scenario: &Scenario) -> (Vec<EventLine>, Box<Trace>) {
+        let told = self.told(scenario);
+        let lines = told.iter().map(|told| told.line.clone()).collect();
+        (lines, Box::new(self.traced(scenario, told)))
+    }
+
+    fn traced(&self, scenario: &Scenario, told: Vec<Told<'_>>) -> Trace {
         let until = self.told_until();
-        let (mut events, steps) = self.walked(scenario);
-        events.retain(|event| event.at_us <= until);
+        let (events, steps) = self.walked(scenario, told, until);
         let crowds = crowds(&events);
         let all = events.len();
         let events = thinned(events);
+        let printed = Printed::of(self);
         Trace {
             left_out: all - events.len(),
             steps,
             events,
             crowds,
-            figures: self.traced_figures(until),
-            output: self.traced_output(),
+            figures: self.traced_figures(until, &printed),
+            output: self.traced_output(&printed),
         }
     }
 
@@ -196,12 +210,18 @@ impl Transcript {
         last.map_or(u64::MAX, |last| microseconds(last.at))
     }
 
-    /// All events with the steps they belong to, and when those were gone through.
-    fn walked(&self, scenario: &Scenario) -> (Vec<TracedEvent>, Vec<TracedStep>) {
+    /// All events until a time with the steps they belong to, and when those were gone through.
+    fn walked(
+        &self,
+        scenario: &Scenario,
+        told: Vec<Told<'_>>,
+        until: u64,
+    ) -> (Vec<TracedEvent>, Vec<TracedStep>) {
         let mut walk = Walk::through(scenario);
-        let mut told = self.told(scenario).into_iter().peekable();
+        let mut told = told.into_iter().peekable();
         let mut events = Vec::new();
-        for event in &self.events {
+        let is_told = |event: &&Event| microseconds(event.at) <= until;
+        for event in self.events.iter().take_while(is_told) {
             walk.pass(event);
             if let Some(told) = told.next_if(|told| std::ptr::eq(told.event, event)) {
                 events.push(walk.traced(told));
@@ -210,17 +230,20 @@ impl Transcript {
         (events, walk.steps)
     }
 
-    fn traced_figures(&self, until: u64) -> Vec<TracedFigures> {
+    fn traced_figures(&self, until: u64, printed: &Printed) -> Vec<TracedFigures> {
         let first = self.figures.first();
         let began = first.map_or(Duration::ZERO, |(_, first)| first.processor_time);
         let figures = self.figures.iter();
         let told = figures.filter(|(at, _)| microseconds(*at) <= until);
-        let traced = told.map(|(at, figures)| TracedFigures::of(*at, figures, began));
+        let traced = told.map(|(at, figures)| TracedFigures {
+            output_bytes: printed.by(*at, figures.output_bytes),
+            ..TracedFigures::of(*at, figures, began)
+        });
         traced.collect()
     }
 
     /// What was printed, from the last byte on behind which all is known.
-    fn traced_output(&self) -> Option<TracedOutput> {
+    fn traced_output(&self, printed: &Printed) -> Option<TracedOutput> {
         let (mut kept, mut before) = (Vec::new(), 0);
         for event in self.server_events() {
             match event {
@@ -232,12 +255,10 @@ impl Transcript {
                 _ => {}
             }
         }
-        let all = before + kept.len() as u64;
-        let noted = self.figures.last().map_or(0, |(_, last)| last.output_bytes);
         let cut = kept.len().saturating_sub(MOST_OUTPUT);
         let bytes = &kept[cut..];
         (!bytes.is_empty()).then(|| TracedOutput {
-            from_byte: noted.saturating_sub(all) + before + cut as u64,
+            from_byte: printed.before + before + cut as u64,
             text: String::from_utf8_lossy(bytes).into_owned(),
             bytes: BASE64.encode(bytes),
         })
@@ -663,6 +684,28 @@ mod tests {
             .map(|end| (end.text.as_str(), end.members))
             .collect();
         assert_eq!(ends, [("< \"right\"", 1_999), ("< \"wrong\"", 1)]);
+    }
+
+    /// Steps that are gone through again and again, to tell a leak from a pool, are told as they were the first time.
+    #[test]
+    fn what_is_repeated_is_told_of_the_first_time() {
+        let over = |step| What::StepEnded {
+            step,
+            member: None,
+            how: Ended::Done,
+        };
+        let sample = |moment| What::Sample(moment, Box::default());
+        let seen = Transcript::of(vec![
+            at(0, What::Phase(Phase::Scenario)),
+            at(1, What::StepBegan(0)),
+            at(2, over(0)),
+            at(3, sample(Moment::After)),
+            at(11, What::StepBegan(0)),
+            at(12, over(0)),
+            at(13, sample(Moment::Dose)),
+        ]);
+        let trace = seen.trace(&scenario("  alice connect\n", "alice"));
+        assert_eq!(trace.steps[0].ended_us, Some(2));
     }
 
     #[test]

@@ -202,12 +202,13 @@ impl<'a> Job<'a> {
             return Ok(None);
         }
         let exhibit = self.exhibit(&verdict, &once.trial, &once.seen);
+        let (transcript, trace) = once.seen.lines_and_trace(once.scenario);
         Ok(Some(Attempt {
             under,
             exhibit,
             failed: Some(once.scenario.clone()),
-            transcript: once.seen.lines(once.scenario),
-            trace: Some(Box::new(once.seen.trace(once.scenario))),
+            transcript,
+            trace: Some(trace),
             coverage: tally.coverage.clone().if_any(),
             ..Attempt::of(verdict)
         }))
@@ -295,8 +296,8 @@ impl<'s> Tally<'s> {
                 }
                 self.is_late |= why.is_of_time();
                 if self.doubt.is_none() {
-                    self.doubtful = seen.lines(scenario);
-                    self.trace = Some(Box::new(seen.trace(scenario)));
+                    let (lines, trace) = seen.lines_and_trace(scenario);
+                    (self.doubtful, self.trace) = (lines, Some(trace));
                     self.doubt = Some(why);
                 }
             }

@@ -177,10 +177,11 @@ pub(super) async fn confirmed(
         let (verdict, transcript) = once?;
         tried.count(&verdict);
         if matches!(verdict, Verdict::Fail(_)) {
+            let (lines, trace) = transcript.lines_and_trace(small);
             seen = Attempt {
                 failed: Some(small.clone()),
-                transcript: transcript.lines(small),
-                trace: Some(Box::new(transcript.trace(small))),
+                transcript: lines,
+                trace: Some(trace),
                 exhibit: job.exhibit(&verdict, &trial, &transcript),
                 ..Attempt::of(verdict)
             };

@@ -149,10 +149,11 @@ fn result(
     };
     let id = observation.id.unwrap_or(observation.name);
     let invariant = finding.cause.invariant().unwrap_or(Invariant::Alive);
+    let (lines, trace) = transcript.lines_and_trace(scenario);
     Some(CheckResult {
         scenario: Some(scenario.to_string()),
-        transcript: transcript.lines(scenario),
-        trace: Some(Box::new(transcript.trace(scenario))),
+        transcript: lines,
+        trace: Some(trace),
         ..CheckResult::of(id, "observed", invariant.requirement(), verdict)
     })
 }

@@ -434,17 +434,21 @@ impl Observer {
 
     pub(super) fn record_output(&self) {
         if let Some(server) = &self.server {
-            let (output, cut_bytes) = server.take_output();
-            if !output.is_empty() {
-                self.record_server(ServerEvent::Output(output));
-            }
-            if cut_bytes > 0 {
-                self.record_server(ServerEvent::OutputCut(cut_bytes));
-            }
+            self.record_printed(server.take_output());
             let forbidden = server.process().map(|process| process.printed_forbidden());
             for text in forbidden.unwrap_or_default() {
                 self.record_server(ServerEvent::Printed(text));
             }
+        }
+    }
+
+    /// Writes down what a server has printed, and how many bytes of it were cut off.
+    pub(super) fn record_printed(&self, (output, cut_bytes): (Vec<u8>, u64)) {
+        if !output.is_empty() {
+            self.record_server(ServerEvent::Output(output));
+        }
+        if cut_bytes > 0 {
+            self.record_server(ServerEvent::OutputCut(cut_bytes));
         }
     }
 

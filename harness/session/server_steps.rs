@@ -4,7 +4,7 @@ use super::open_files::lowest_with_room;
 use super::phases::{Flow, Session, go_on_if};
 use super::quiescence::{is_busy, is_starved_of_proof, looks_every};
 use crate::kernel::{Labour, RestDetector};
-use crate::launch::{Process, Server, Target};
+use crate::launch::{NotStarted, Process, Server, Target};
 use crate::model::error::Error;
 use crate::model::expectation::ServerExpectation;
 use crate::model::limits::{
@@ -216,15 +216,19 @@ impl Session<'_> {
                 self.observer.watch_exit();
                 // What was only found of the first start is not promised of another.
                 match self.target.profile.turns_away_at_first() {
-                    true => self.until_it_serves().await.map(drop),
+                    true => self
+                        .until_it_serves()
+                        .await
+                        .map(drop)
+                        .map_err(NotStarted::from),
                     false => Ok(()),
                 }
             }
-            Err(error) => Err(error),
+            Err(not_started) => Err(not_started),
         };
         match started {
             Ok(()) => Ok((Ended::Done, Flow::Continue(()))),
-            Err(error) if error.is_of_server() => {
+            Err(NotStarted { error, output }) if error.is_of_server() => {
                 let why = not_let_go.map_or(String::new(), |after| {
                     format!(
                         "the socket that it had listened on was still there {} after its last process; ",
@@ -233,9 +237,10 @@ impl Session<'_> {
                 });
                 self.observer
                     .record_server(ServerEvent::StartFailed(why + &error.chain()));
+                self.observer.record_printed(output);
                 Ok((Ended::Done, Flow::Break(())))
             }
-            Err(error) => {
+            Err(NotStarted { error, .. }) => {
                 self.disprove(&ServerAction::Start(streams), &error.chain());
                 Ok((Ended::Done, Flow::Break(())))
             }
@@ -304,7 +309,7 @@ impl Session<'_> {
                     .inspect(|pid| self.observer.ends.tell_elsewhere(*pid));
                 self.observer.goes_on_as(server);
             }
-            Err(error) => return self.not_limited(&error.in_one_line()),
+            Err(not_started) => return self.not_limited(&not_started.error.in_one_line()),
         }
         if let Some(exit) = self.ends_before_it_serves().await {
             let server = self.observer.server.take();

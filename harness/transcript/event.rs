@@ -6,6 +6,7 @@ use super::asked::Asked;
 use crate::kernel::Figures;
 use crate::kernel::{FileKind, RECEIVE_BUFFER_ERRORS, Toil};
 use crate::model::alarm::Alarm;
+use crate::model::error::in_one_line;
 use crate::model::expectation::End;
 use crate::model::figure::Figure;
 use crate::model::literal::{self, Measured};
@@ -1206,7 +1207,7 @@ impl fmt::Display for ServerEvent {
             Self::Elsewhere => f.write_str("runs, started by somebody else"),
             Self::Replaced => f.write_str("listens on another socket than before"),
             Self::Killed => f.write_str("is killed, to be started in its place"),
-            Self::StartFailed(reason) => write!(f, "does not start: {reason}"),
+            Self::StartFailed(reason) => write!(f, "does not start: {}", in_one_line(reason)),
             Self::SecondEnded(exit, None) => write!(f, "started a second time {exit}"),
             Self::SecondEnded(exit, Some(words)) => {
                 write!(f, "started a second time {exit}: {words}")

@@ -406,13 +406,34 @@ fn verdict_that_is_another_one_than_then_is_told() {
 #[case::nowhere(&["replay", "found/none"], 2, "found/none is not there; name a bundle")]
 #[case::judge_nowhere(&["judge", "found/none"], 2, "found/none is not there; name a bundle")]
 #[case::file(&["replay", "cut.drill"], 2, "cut.drill is no folder")]
-#[case::no_bundle(&["replay", "."], 2, ". is no bundle: it has no bundle.toml")]
-#[case::no_trial(&["judge", "found"], 4, "there is no saved trial in it")]
+#[case::no_bundle(&["replay", "."], 2, ". is no bundle: there is no bundle.toml in it, which says what failed; a bundle is a folder below that of --artifacts, with bundle.toml, scenario.drill, target.toml and transcript.json in it")]
+#[case::no_trial(&["judge", "found"], 4, "found is neither a bundle of --artifacts, in which bundle.toml is, nor a folder of --transcripts")]
 #[case::no_json(&["judge", "cut.drill"], 2, "cut.drill: ")]
 fn what_is_no_bundle_is_told(#[case] words: &[&str], #[case] code: i32, #[case] message: &str) {
     let place = Place::of_shout();
     std::fs::create_dir(place.path("found")).unwrap();
     place.run(words).code(code).complains(message);
+}
+
+#[test]
+fn folder_around_a_bundle_and_one_that_has_lost_its_index_say_what_to_name() {
+    let place = Place::of_shout();
+    let (fails, bundle) = FAILURES[0];
+    place
+        .run(&[fails, &["--artifacts", "found"], &BROKEN].concat())
+        .code(1);
+    let is_one = format!("; {bundle} is one");
+    place.run(&["judge", "found"]).code(4).complains(&is_one);
+    place.run(&["replay", "found"]).code(2).complains(&is_one);
+    std::fs::remove_file(place.path(&format!("{bundle}/bundle.toml"))).unwrap();
+    place.run(&["judge", bundle]).code(2).complains(format!(
+        "{bundle} has the transcript.json of a bundle and no bundle.toml, which says what failed; name the whole bundle, or \
+         {bundle}/transcript.json alone"
+    ));
+    place.run(&["replay", bundle]).code(2);
+    place
+        .run(&["judge", &format!("{bundle}/transcript.json")])
+        .code(1);
 }
 
 #[rstest]

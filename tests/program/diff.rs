@@ -161,7 +161,7 @@ fn targets_are_compared_with_those_of_their_names() {
     of_two("new.json", ["discard", "echo"]);
     let told = diff(&folder, "old.json", "new.json").code(0);
     let told = told
-        .prints("echo:\n")
+        .prints("echo: all as it was\n")
         .prints("uppercase: not in the later report");
     let told = told.prints("discard: not in the earlier report");
     assert_eq!(told.report["gone"], json!(["uppercase"]));

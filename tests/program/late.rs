@@ -98,6 +98,10 @@ const SHARES: &str = "s = socket.create_server(('127.0.0.1', port), reuse_port=T
 const RUNS_WITHOUT: &str = "import threading\ntry: s = socket.create_server(('127.0.0.1', port))\n\
     except OSError: threading.Event().wait()";
 
+/// Where its port is taken it asks for any.
+const TAKES_ANOTHER: &str = "try: s = socket.create_server(('127.0.0.1', port))\n\
+    except OSError: s = socket.create_server(('127.0.0.1', 0))";
+
 /// What others listen at is not what clients come to.
 const HAS_ANOTHER_PORT_TOO: &str = "import threading\nother = socket.create_server(('127.0.0.1', 0))\n\
     try: s = socket.create_server(('127.0.0.1', port))\n\
@@ -124,11 +128,7 @@ const LOCKS: &str = "s = socket.create_server(('127.0.0.1', port), reuse_port=Tr
     "was to listen at the same address, exited with status 1"
 )]
 #[case::that_runs_without("", RUNS_WITHOUT, "keeps running without it")]
-#[case::that_listens_elsewhere(
-    "",
-    "s = socket.create_server(('127.0.0.1', 0))",
-    "it listens at 127.0.0.1:"
-)]
+#[case::that_listens_elsewhere("", TAKES_ANOTHER, "it listens at 127.0.0.1:")]
 #[case::that_has_but_another_port("", HAS_ANOTHER_PORT_TOO, "keeps running without it")]
 fn report_says_what_became_of_a_second_instance(
     #[case] promise: &str,

@@ -192,6 +192,21 @@ fn axis_is_true_to_time_and_comes_closer() {
             "{place} is due at {due}"
         );
     }
+    // Marks are made before the page is opened, and the list once it is: both tell a time in the same words.
+    let told_otherwise = format!(
+        "[...{FIGURE}.querySelectorAll('.mark')].filter(mark => {{ const told = mark.querySelector('title').textContent.split(' ').slice(0, 2).join(' ') + '  '; return !{FIGURE}.querySelectorAll('.panel.events li')[mark.dataset.event].textContent.startsWith(told); }}).length"
+    );
+    assert_eq!(browser.eval(&told_otherwise), 0);
+    // Of what the kernel knew there is a dot for each look at it.
+    let figures = failing()["checks"].as_array().unwrap().iter();
+    let looks = figures
+        .filter_map(|check| check["trace"]["figures"].as_array())
+        .next()
+        .unwrap();
+    let dots = browser.eval(&format!(
+        "{FIGURE}.querySelector('.course .dots').getAttribute('d').match(/M/g).length"
+    ));
+    assert_eq!(dots, looks.len());
     browser.press("+");
     let closer = browser.eval(PLACES);
     let long = |places: &[Value]| {
@@ -447,10 +462,118 @@ fn crowd_of_hundreds_is_folded_around_the_one_that_failed() {
         panic!("{counted}");
     };
     assert!(all == right + short && short == all / 100, "{counted}");
+    let lanes_of = browser.eval(LANES);
+    let told = lanes_of.as_str().unwrap();
+    // A polite client and a bystander are there as well.
+    let of_all = format!(" of {} clients have a lane; ", all + 2);
+    assert!(told.contains(&of_all), "{told}");
+    assert!(told.ends_with(" came to the same end as others."), "{told}");
     browser.eval(&format!("{FIGURE}.querySelector('.scroll').focus()"));
     browser.press("l");
     assert!(lanes(&mut browser).len() > folded.len());
     assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// Where each of a crowd has bytes of its own, no more ends are told than one can read.
+#[test]
+fn ends_of_a_crowd_are_told_of_most_members_and_counted_for_the_rest() {
+    let mut report = failing().clone();
+    let checks = report["checks"].as_array_mut().unwrap();
+    let shown = checks.iter_mut().find(|check| !check["trace"].is_null());
+    let ends = |n: usize| json!({"text": format!("end {n}"), "members": 10 - n});
+    shown.unwrap()["trace"]["crowds"] =
+        json!([{"name": "crowd", "members": 45, "ends": (1..10).map(ends).collect::<Vec<_>>()}]);
+    let (_folder, file) = page(&report);
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains("6 saw last <code>end 4</code>; 15 saw other things</p>"));
+    assert!(!text.contains("<code>end 5</code>"));
+}
+
+/// Where there are more clients than lanes it is said, and so is where the others are.
+const LANES: &str = "[...document.querySelectorAll('.finding figure.picture .crowd')].map(line => line.textContent).find(text => text.includes('have a lane'))";
+
+/// A page that has findings of several gravities begins with the gravest; and what is above them says no more than they do.
+#[test]
+fn findings_stand_in_the_order_of_their_gravity_below_a_heading_that_is_true() {
+    let mut report = failing().clone();
+    let checks = report["checks"].as_array_mut().unwrap();
+    let fails = checks.iter().find(|check| check["verdict"] == "fail");
+    let mut warns = fails.unwrap().clone();
+    warns["id"] = json!("a/recommended");
+    warns["verdict"] = json!("warn");
+    checks.insert(0, warns);
+    let headings = |report: &Value| {
+        let (_folder, file) = page(report);
+        let text = std::fs::read_to_string(file).unwrap();
+        let above = text.split("<article class=\"finding ").next().unwrap();
+        let heading = above.rsplit("<h2>").next().unwrap();
+        let findings = text.split("<article class=\"finding ").skip(1);
+        let words = findings.map(|finding| finding.split('"').next().unwrap().to_owned());
+        let heading = heading.split("</h2>").next().unwrap().to_owned();
+        (heading, words.collect::<Vec<_>>())
+    };
+    let (heading, words) = headings(&report);
+    assert_eq!(
+        (&*heading, words),
+        ("What broke", vec!["fail".into(), "warn".into()])
+    );
+    for (verdict, told) in [
+        ("flaky", "What failed and then passed"),
+        ("warn", "What is recommended otherwise"),
+        ("known", "What is known to fail"),
+    ] {
+        let checks = report["checks"].as_array_mut().unwrap();
+        checks.retain(|check| check["id"] != "a/recommended");
+        let head = checks.iter_mut().find(|check| !check["cause"].is_null());
+        head.unwrap()["verdict"] = json!(verdict);
+        assert_eq!(
+            headings(&report),
+            (told.to_owned(), vec![verdict.to_owned()])
+        );
+    }
+}
+
+/// What a server says that does not start again is with what was seen, and on the page behind what it had said before.
+#[test]
+fn output_of_a_server_that_does_not_start_again_is_told() {
+    let check = "time-wait/restart-killed";
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let report = drilled(
+        &["--only", check],
+        &[
+            program,
+            "serve",
+            "echo",
+            "--violate",
+            check,
+            "--port",
+            "{port}",
+        ],
+    );
+    let trace = &report["checks"][0]["trace"];
+    let output = trace["output"]["text"].as_str().unwrap();
+    let (before, after) = output.split_once('\n').unwrap();
+    assert!(before.contains("listening on"), "{output}");
+    assert!(after.contains("Address already in use"), "{output}");
+    let is_it = |event: &&Value| event["kind"] == "start-failed";
+    let events = trace["events"].as_array().unwrap();
+    let text = events.iter().find(is_it).unwrap()["text"].as_str().unwrap();
+    assert!(
+        text.contains("; its last output: error: ") && !text.contains('\n'),
+        "{text}"
+    );
+    let (_folder, file) = page(&report);
+    let Some(mut browser) = opened(&file) else {
+        return;
+    };
+    browser.until(&format!(
+        "{FIGURE}.querySelector('.panels').hidden === false"
+    ));
+    let said = browser.eval(&format!(
+        "{FIGURE}.querySelector('.panel.output pre').textContent"
+    ));
+    let said = said.as_str().unwrap();
+    assert!(said.contains("Address already in use"), "{said}");
 }
 
 #[test]

@@ -162,8 +162,13 @@ fn target_that_cannot_be_started_keeps_nothing_of_the_others() {
     let targets = ["absent.toml", "echo"];
     let run = check(folder.path(), &[&targets, ONLY].concat()).code(3);
     let run = run
-        .complains("no such program")
+        .complains("error: absent: starting `/no/such`: no such program")
         .prints("pass          reset/mid-request");
+    let run = run
+        .prints("\nstart  ?\n")
+        .prints("\nabsent: it could not be run: starting `/no/such`: no such program");
+    let why = &run.report["matrix"]["not_started"]["absent"];
+    assert!(why.as_str().unwrap().contains("no such program"), "{why}");
     let run = run.prints("0 of 2 targets failed, of 1 too little was concluded");
     assert_eq!(
         run.report["targets"][0]["checks"][0]["doubt"],

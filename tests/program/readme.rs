@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A command of a page and what it is said to print.
 struct Example {
+    /// Which of the blocks of its text it stands in: there a command may build on those before it.
+    block: usize,
     command: String,
     output: Vec<String>,
 }
@@ -11,13 +13,14 @@ struct Example {
 /// The commands in the fenced `console` blocks of a text.
 fn examples(text: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
-    let mut inside = false;
+    let (mut inside, mut block) = (false, 0);
     for line in text.lines() {
         match (inside, line) {
-            (false, "```console") => inside = true,
+            (false, "```console") => (inside, block) = (true, block + 1),
             (true, "```") => inside = false,
             (true, line) => match (line.strip_prefix("$ "), examples.last_mut()) {
                 (Some(command), _) => examples.push(Example {
+                    block,
                     command: command.to_owned(),
                     output: Vec::new(),
                 }),
@@ -112,11 +115,17 @@ fn pages_show_what_the_program_prints() {
     for page in ["README.md", "docs/stories.md"] {
         assert!(all.iter().any(|(shown, _)| *shown == Path::new(page)));
     }
+    let place = |(page, example): &(&Path, Example)| (page.to_path_buf(), example.block);
+    let blocks: Vec<_> = all
+        .chunk_by(|one, next| place(one) == place(next))
+        .collect();
     let next = AtomicUsize::new(0);
     let work = || {
         let mut wrong = Vec::new();
-        while let Some((page, example)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-            wrong.extend(untrue_in(Path::new("."), page, example));
+        while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let untrue =
+                |(page, example): &(&Path, Example)| untrue_in(Path::new("."), page, example);
+            wrong.extend(block.iter().filter_map(untrue));
         }
         wrong
     };

@@ -3,7 +3,7 @@
 terminal.py COLUMNS STEPS -- COMMAND…
 
 STEPS are JSON: each waits until a text has been shown since the step before, and then does something: `type` keys, send a `signal`,
-or `continue` a job that has stopped. What was shown, and how the terminal was at each step, comes out as JSON.
+or `continue` a job that has stopped, as `fg` does, or as `bg` does where it is "behind". What was shown, and how the terminal was at each step, comes out as JSON.
 """
 
 import fcntl
@@ -42,8 +42,10 @@ def shell(terminal, command, orders, told):
             os._exit(0)
         os.tcsetpgrp(terminal, os.getpid())
         os.write(told, b"stopped\n")
-        os.read(orders, 1)
-        os.tcsetpgrp(terminal, job)
+        if os.read(orders, 1) == b"c":
+            os.tcsetpgrp(terminal, job)
+        else:
+            os.write(terminal, b"prompt> ")
         os.killpg(job, signal.SIGCONT)
 
 
@@ -77,7 +79,7 @@ def main():
                 if "signal" in step:
                     os.kill(job, getattr(signal, step["signal"]))
                 if "continue" in step:
-                    os.write(order, b"c")
+                    os.write(order, b"b" if step["continue"] == "behind" else b"c")
                 del steps[0]
                 continue
         for ready in select.select([master, hear], [], [], 1)[0]:

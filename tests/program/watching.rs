@@ -173,15 +173,59 @@ fn nothing_on_a_terminal_is_wider_than_it_but_commands_and_events() {
         "stop/stdout-closed",
         "--skip",
         "reset/many",
+        "--timings",
     ];
     let words = words.map(str::to_owned);
     let shown = on_a_terminal(&words, &[("CI", "true")], &json!([]));
+    shown
+        .demand("where the time went")
+        .demand("the slowest, in seconds");
     for line in shown.plain().lines() {
-        let is_exact =
-            line.starts_with("  repeat: ") || line.contains(" ms  ") || line.contains(" s  ");
+        let is_exact = line.starts_with("  repeat: ") || line.contains(" ms  ");
         assert!(is_exact || line.chars().count() <= 80, "{line}");
     }
 }
+
+/// What is said beside results is broken as they are: errors, an interrupt, and what is otherwise than in an earlier report.
+#[test]
+fn messages_and_differences_are_no_wider_than_a_terminal() {
+    let (folder, words) = hushed();
+    let steps = json!([{"until": WAITS, "type": "\u{3}"}]);
+    let interrupted = on_a_terminal(&words, &[], &steps);
+    interrupted.demand("interrupted: the servers are being stopped, and");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for (name, server) in [("old.json", &["echo"][..]), ("new.json", BROKEN_ECHO)] {
+        let only = ["check", "--only", "reset/mid-request", "--json"];
+        sockdrill(&only).arg(path(name)).args(server).run();
+    }
+    let of = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        on_a_terminal(&words, &[], &json!([]))
+    };
+    let [old, new] = [path("old.json"), path("new.json")];
+    let diff = of(&["diff", &old, &new]);
+    diff.demand("worse     reset/mid-request");
+    let nothing = of(&["replay", env!("CARGO_TARGET_TMPDIR")]);
+    nothing.demand("is no bundle");
+    let texts = [interrupted.plain(), diff.plain(), nothing.plain()];
+    for line in texts.iter().flat_map(|text| text.lines()) {
+        // What was drawn over was never wider, and stands in one line here.
+        let line = line.rsplit('\r').next().unwrap_or_default();
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+/// A server that a reset kills.
+const BROKEN_ECHO: &[&str] = &[
+    "--speaks",
+    "echo",
+    "--",
+    env!("CARGO_BIN_EXE_sockdrill"),
+    "serve",
+    "echo",
+    "--violate",
+    "reset/mid-request",
+];
 
 #[test]
 fn run_that_is_stopped_leaves_the_terminal_as_it_was_and_goes_on() {
@@ -200,6 +244,25 @@ fn run_that_is_stopped_leaves_the_terminal_as_it_was_and_goes_on() {
         "{}",
         shown.text
     );
+}
+
+/// A shell that goes on while the run does has the line that it writes its prompt on.
+#[test]
+fn nothing_is_drawn_behind_a_prompt() {
+    let (_folder, words) = hushed();
+    let steps = json!([
+        {"until": WAITS, "type": "\u{1a}"},
+        {"until": "", "stopped": true, "continue": "behind"},
+        // Who takes long is told wherever he is, by when the line would have been drawn a hundred times.
+        {"until": "not done after 20 s: alice waits", "signal": "SIGTERM"},
+    ]);
+    let shown = on_a_terminal(&words, &[], &steps);
+    assert_eq!(shown.code, Some(130), "{}", shown.text);
+    let (_, behind) = shown.text.split_once("prompt> ").unwrap();
+    assert!(behind.contains("not done after 20 s"), "{behind}");
+    for drawn in ["of 2 cases, ", "begins, ", REDRAWN] {
+        assert!(!behind.contains(drawn), "{behind:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A trial drawn: lanes, what passed between them, and strips below, each with its place.
 
 use super::axis::Axis;
-use super::lanes::{Lane, Of, lanes, name_of};
+use super::lanes::{Lane, Of, Others, lanes, name_of};
 use super::strips::{Strip, strips};
 use crate::model::literal::Measured;
 use crate::model::phase::Phase;
@@ -14,6 +14,9 @@ const WIDTH: f64 = 1000.0;
 /// Where the first lane stands, and how far lanes are apart.
 const FIRST_LANE: f64 = 44.0;
 const APART: f64 = 36.0;
+
+/// How far below the axis the first strip stands: between them is told what was cut.
+const STRIPS_BELOW: f64 = 42.0;
 
 /// How far strips are apart.
 const STRIPS_APART: f64 = 30.0;
@@ -41,6 +44,8 @@ pub(crate) struct Drawing {
     /// Where the axis stands below the lanes, and the lower end of all.
     pub(crate) axis_top: f64,
     pub(crate) height: f64,
+    /// What is said of clients that have no lane, where there are such.
+    pub(crate) without_a_lane: Option<String>,
     /// What it shows, in words.
     pub(crate) summary: String,
 }
@@ -169,21 +174,22 @@ impl Drawing {
             folded: Axis::with_cuts(&moments, WIDTH),
             linear: Axis::to_scale(&moments, WIDTH),
         };
-        let lanes = lanes(trace);
+        let (lanes, others) = lanes(trace);
         let seen = lanes.iter().filter(|lane| !lane.is_folded).count();
         let axis_top = FIRST_LANE + APART * seen as f64 - 8.0;
         let strips = strips(
             trace,
             &axes.folded,
             &axes.linear,
-            axis_top + 30.0,
+            axis_top + STRIPS_BELOW,
             STRIPS_APART,
         );
-        let height = axis_top + 58.0 + STRIPS_APART * strips.len() as f64;
+        let height = axis_top + STRIPS_BELOW + 28.0 + STRIPS_APART * strips.len() as f64;
         let ys = ys(&lanes);
         let stage = Stage {
             trace,
             lanes: &lanes,
+            others,
             ys: &ys,
             axes: &axes,
         };
@@ -194,6 +200,7 @@ impl Drawing {
             ticks: ticks(&axes.folded),
             linear_ticks: ticks(&axes.linear),
             cuts: axes.drawn_cuts(),
+            without_a_lane: stage.without_a_lane(),
             summary: stage.summary(),
             lanes: drawn(&lanes, &ys),
             strips,
@@ -269,6 +276,7 @@ fn drawn(lanes: &[Lane], ys: &[f64]) -> Vec<DrawnLane> {
 struct Stage<'a> {
     trace: &'a Trace,
     lanes: &'a [Lane],
+    others: Others,
     ys: &'a [f64],
     axes: &'a Axes,
 }
@@ -410,12 +418,28 @@ impl Stage<'_> {
         })
     }
 
+    fn drawn_clients(&self) -> usize {
+        let clients = self.lanes.iter().filter(|lane| lane.of == Of::Client);
+        clients.count()
+    }
+
+    /// How many clients have a lane and what of the others is told, where not all of them do.
+    fn without_a_lane(&self) -> Option<String> {
+        let (drawn, Others { told, alike }) = (self.drawn_clients(), self.others);
+        let others = [
+            (told, "more are in the list of events"),
+            (alike, "came to the same end as others"),
+        ];
+        let others = others.iter().filter(|(many, _)| *many > 0);
+        let others: String = others
+            .map(|(many, what)| format!("; {many} {what}"))
+            .collect();
+        let all = drawn + told + alike;
+        (!others.is_empty()).then(|| format!("{drawn} of {all} clients have a lane{others}"))
+    }
+
     fn summary(&self) -> String {
-        let clients = self
-            .lanes
-            .iter()
-            .filter(|lane| lane.of == Of::Client)
-            .count();
+        let clients = self.drawn_clients() + self.others.told + self.others.alike;
         let wrong = self.trace.events.iter().find(|event| event.wrong);
         let wrong = wrong.map_or_else(String::new, |event| {
             let who = event.who.as_deref().unwrap_or("host");

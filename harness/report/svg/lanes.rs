@@ -1,6 +1,7 @@
 //! Who has a lane of its own in a picture, and in which order.
 
 use crate::report::trace::{Direction, Trace, TracedEvent};
+use std::collections::BTreeSet;
 
 /// So many clients have a lane that is seen at once; the rest are there when they are asked for.
 const SEEN: usize = 6;
@@ -37,8 +38,17 @@ pub(super) fn name_of(event: &TracedEvent) -> &str {
     }
 }
 
+/// The clients of a trial beside those that have a lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Others {
+    /// Whose events are told.
+    pub(super) told: usize,
+    /// Whose events were left out, since they came to the same end as others.
+    pub(super) alike: usize,
+}
+
 /// The lanes of a trial: the client that failed, one beside it that was served, the others, and then those behind: the server last.
-pub(super) fn lanes(trace: &Trace) -> Vec<Lane> {
+pub(super) fn lanes(trace: &Trace) -> (Vec<Lane>, Others) {
     let mut names: Vec<&str> = Vec::new();
     for event in &trace.events {
         let name = name_of(event);
@@ -64,6 +74,10 @@ pub(super) fn lanes(trace: &Trace) -> Vec<Lane> {
         "served" => 1,
         _ => 2,
     });
+    let others = Others {
+        told: clients.len().saturating_sub(MOST),
+        alike: alike(trace),
+    };
     let clients = clients.into_iter().take(MOST).enumerate();
     let clients = clients.map(|(n, name)| Lane {
         name: name.to_owned(),
@@ -94,7 +108,15 @@ pub(super) fn lanes(trace: &Trace) -> Vec<Lane> {
         };
         lanes.insert(host.unwrap_or(lanes.len()), server);
     }
-    lanes
+    (lanes, others)
+}
+
+/// How many members of crowds nothing is told of.
+fn alike(trace: &Trace) -> usize {
+    let of_a_crowd = |event: &TracedEvent| Some((event.crowd.clone()?, event.who.clone()?));
+    let told: BTreeSet<_> = trace.events.iter().filter_map(of_a_crowd).collect();
+    let all: usize = trace.crowds.iter().map(|crowd| crowd.members).sum();
+    all.saturating_sub(told.len())
 }
 
 /// The client that failed: the one of the wrong event, or whose step that belongs to; where no event is wrong, whose wait ended in vain.
@@ -136,6 +158,7 @@ fn served<'a>(trace: &'a Trace, failed: Option<&str>) -> Option<&'a str> {
 mod tests {
     use super::*;
     use crate::model::phase::Phase;
+    use crate::report::trace::TracedCrowd;
 
     fn event(who: &str, crowd: Option<&str>, length: Option<usize>, wrong: bool) -> TracedEvent {
         TracedEvent {
@@ -159,7 +182,7 @@ mod tests {
             events,
             ..Trace::default()
         };
-        let told = lanes(&trace).into_iter();
+        let told = lanes(&trace).0.into_iter();
         told.map(|lane| format!("{} {} {}", lane.name, lane.role, lane.is_folded))
             .collect()
     }
@@ -191,6 +214,20 @@ mod tests {
         let folded = seen.iter().filter(|lane| lane.ends_with("true")).count();
         assert_eq!(folded, MOST - SEEN);
         assert!(seen[0].starts_with("crowd[9] failed"), "{seen:?}");
+        let trace = Trace {
+            events: (0..50).map(member).collect(),
+            crowds: vec![TracedCrowd {
+                name: "crowd".to_owned(),
+                members: 500,
+                ends: Vec::new(),
+            }],
+            ..Trace::default()
+        };
+        let others = Others {
+            told: 10,
+            alike: 450,
+        };
+        assert_eq!(lanes(&trace).1, others);
         assert_eq!(seen.last().unwrap(), "server  false");
     }
 }

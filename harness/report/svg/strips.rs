@@ -14,11 +14,20 @@ pub(crate) struct Strip {
     pub(crate) name: String,
     /// The highest value, with its unit.
     pub(crate) most: String,
-    /// The path with cuts, and to scale.
-    pub(crate) folded: String,
-    pub(crate) linear: String,
+    /// Its course with cuts, and to scale.
+    pub(crate) folded: Course,
+    pub(crate) linear: Course,
     /// How far down it stands.
     pub(crate) top: f64,
+}
+
+/// The course of a figure as paths.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Course {
+    /// A dot for each moment at which it was looked at: more is not known.
+    pub(crate) dots: String,
+    /// What is between them, where it is taken to have kept its value.
+    pub(crate) between: String,
 }
 
 /// A figure, what it is called, and how its values are told.
@@ -40,8 +49,8 @@ pub(super) fn strips(
     let shown = figures.into_iter().filter(|figure| most(figure) > 0.0);
     let strips = shown.enumerate().map(|(n, figure)| Strip {
         most: (figure.unit)(most(&figure)),
-        folded: path(&trace.figures, &figure, folded),
-        linear: path(&trace.figures, &figure, linear),
+        folded: course(&trace.figures, &figure, folded),
+        linear: course(&trace.figures, &figure, linear),
         top: top + apart * n as f64,
         name: figure.name,
     });
@@ -83,34 +92,36 @@ fn figures(seen: &[TracedFigures]) -> Vec<Figure> {
     all
 }
 
-/// The share of one processor between a moment and the next, which stands at the former.
+/// The share of one processor between a moment and the next, which stands at the former: of what comes behind the last none is known.
 fn processor(seen: &[TracedFigures]) -> Vec<f64> {
     let share = |pair: &[TracedFigures]| {
         let used = pair[1].cpu_us.saturating_sub(pair[0].cpu_us) as f64;
         used * 100.0 / (pair[1].at_us - pair[0].at_us).max(1) as f64
     };
-    seen.windows(2).map(share).chain([0.0]).collect()
+    seen.windows(2).map(share).collect()
 }
 
-/// The course of a figure, which keeps its value until the next one is known.
-fn path(seen: &[TracedFigures], figure: &Figure, axis: &Axis) -> String {
+/// The course of a figure, from the first look at it to the last one.
+fn course(seen: &[TracedFigures], figure: &Figure, axis: &Axis) -> Course {
     let most = most(figure);
-    let mut path = String::new();
-    let mut before = None;
+    let (mut dots, mut between) = (String::new(), String::new());
     for (seen, value) in seen.iter().zip(&figure.values) {
         let (x, y) = (
             axis.place(seen.at_us),
             HEIGHT - value / most * (HEIGHT - 2.0),
         );
-        let _ = match before {
-            None => write!(path, "M{x:.1} {y:.1}"),
-            Some(last) if last == y => continue,
-            Some(_) => write!(path, "H{x:.1}V{y:.1}"),
+        // A stroke without a length has round ends.
+        let _ = write!(dots, "M{x:.1} {y:.1}h0");
+        let _ = match between.is_empty() {
+            true => write!(between, "M{x:.1} {y:.1}"),
+            false => write!(between, "H{x:.1}V{y:.1}"),
         };
-        before = Some(y);
     }
-    let _ = write!(path, "H1000");
-    path
+    // A share lasts until the next look.
+    if let Some(next) = seen.get(figure.values.len()) {
+        let _ = write!(between, "H{:.1}", axis.place(next.at_us));
+    }
+    Course { dots, between }
 }
 
 fn count(value: f64) -> String {
@@ -151,12 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn strip_keeps_its_value_until_the_next_one_is_known_and_tells_the_highest() {
+    fn strip_has_a_dot_for_each_look_and_its_highest_value_and_ends_with_the_last_look() {
         let trace = Trace {
             figures: vec![seen(0, 0, 0), seen(500, 4, 250), seen(1000, 2, 250)],
             ..Trace::default()
         };
-        let axis = Axis::to_scale(&[0, 500, 1000], 1000.0);
+        let axis = Axis::to_scale(&[0, 500, 1000, 2000], 1000.0);
         let strips = strips(&trace, &axis, &axis, 0.0, 30.0);
         let names: Vec<&str> = strips.iter().map(|strip| strip.name.as_str()).collect();
         let told = [
@@ -169,9 +180,14 @@ mod tests {
         ];
         assert_eq!(names, [&told[..], &["processor"]].concat());
         assert_eq!(strips[0].most, "4");
-        assert_eq!(strips[0].linear, "M0.0 22.0H500.0V2.0H1000.0V12.0H1000");
+        let course = &strips[0].linear;
+        assert_eq!(course.dots, "M0.0 22.0h0M250.0 2.0h0M500.0 12.0h0");
+        assert_eq!(course.between, "M0.0 22.0H250.0V2.0H500.0V12.0");
         assert_eq!(strips[5].most, "2.5 MB");
         assert_eq!(strips[6].most, "50 %");
+        let share = &strips[6].linear;
+        assert_eq!(share.dots, "M0.0 2.0h0M250.0 22.0h0");
+        assert_eq!(share.between, "M0.0 2.0H250.0V22.0H500.0");
         assert_eq!((strips[0].top, strips[2].top), (0.0, 60.0));
     }
 }
