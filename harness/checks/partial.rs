@@ -219,6 +219,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, one_read_one_message),
         },
     },
@@ -242,6 +243,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "uppercase",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     answer(stream, |bytes| match bytes {
@@ -283,6 +285,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "uppercase",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut answered = false;
@@ -345,6 +348,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, one_message_a_read),
         },
     },
@@ -389,6 +393,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, whole_lines_of_each_read),
         },
     },
@@ -430,6 +435,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut served = 0usize;
@@ -476,6 +482,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, write_once),
         },
     },
@@ -518,6 +525,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, write_once),
         },
     },
@@ -578,6 +586,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, echo_under_one_lock),
         },
     },
@@ -624,6 +633,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, buffer_all),
         },
     },
@@ -643,6 +653,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: output::promised,
         counterexample: Counterexample {
             instead_of: "eager",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, buffer_all),
         },
     },
@@ -675,6 +686,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| echo_once_heard(&listen(address)?),
         },
     },
@@ -708,6 +720,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut served = 0;
