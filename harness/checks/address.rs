@@ -75,6 +75,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: four_bytes_only,
         },
     },
@@ -99,6 +100,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: sixteen_bytes_only,
         },
     },
@@ -133,6 +135,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(
                     &listen(&everywhere(address, Ipv4Addr::UNSPECIFIED.into())?)?,

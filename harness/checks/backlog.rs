@@ -103,6 +103,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "welcome-gate",
+            shows: "server-step-failed",
             serve: |address| each(&listen_with(address, true, 1)?, super::timeout::gate),
         },
     },
@@ -152,6 +153,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| accept_only(address, 100),
         },
     },
@@ -187,6 +189,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "served",
             serve: |address| {
                 // A server that gives up once its queue has ever been full.
                 let listener = listen_with(address, true, 64)?;
@@ -243,6 +246,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 use rustix::event::epoll;
                 let listener = listen(address)?;
@@ -313,6 +317,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {

@@ -174,6 +174,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| exchange("NUL bytes", b"\0a\0\0b\0", subject),
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     answer(stream, |bytes| {
@@ -206,6 +207,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     answer(stream, |bytes| {
@@ -228,6 +230,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| exchange("all byte values", &(0..=255).collect::<Vec<u8>>(), subject),
         counterexample: Counterexample {
             instead_of: "uppercase",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     // Clearing a bit turns lower case into capitals, and much else into something else.
@@ -258,6 +261,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     answer(stream, |bytes| {
@@ -295,6 +299,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "line-echo",
+            shows: "alive",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut line = Vec::new();
@@ -352,6 +357,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "club",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut words = [&b"WELCOME as number 1\n"[..]].into_iter();
@@ -392,6 +398,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: longest::promised,
         counterexample: Counterexample {
             instead_of: "line-idle",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, no_room_for_the_newline),
         },
     },
@@ -424,6 +431,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     stream.set_nonblocking(true)?;
@@ -461,6 +469,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     use rustix::event::{PollFd, PollFlags, poll};

@@ -350,6 +350,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| echo_once_heard(&listen(address)?),
         },
     },
@@ -382,6 +383,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     if AT_ONCE.fetch_add(1, Ordering::Relaxed) >= 60 {
@@ -442,6 +444,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| cold_pool(&listen(address)?),
         },
     },
@@ -468,6 +471,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: each_its_own_bytes,
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "crosstalk",
             serve: |address| each(&listen(address)?, shared_buffer),
         },
     },
@@ -493,6 +497,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| Some(vec![each_its_own_bytes(subject)?.swap_remove(0)]),
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let many = AT_ONCE.fetch_add(1, Ordering::Relaxed) >= 10;
@@ -545,6 +550,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "close-wait",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     if stream.peek(&mut [0])? == 0 {
@@ -584,6 +590,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "close-wait",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     echo(stream)?;
@@ -668,6 +675,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "club",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, super::stop::member),
         },
     },
@@ -700,6 +708,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| Some(vec![held(subject)]),
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 // So many as the limit on descriptors allows, for a set that has room for 1,024.
                 crate::sys::own_limits::open_files();
@@ -757,6 +766,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "uppercase-one",
+            shows: "step-failed",
             serve: |address| {
                 let listener = listen(address)?;
                 one_at_a_time(&listener, |stream| {

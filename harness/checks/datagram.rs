@@ -103,6 +103,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "udp-receiver",
+            shows: "alive",
             serve: |address| {
                 answer_each(address, |_, bytes, _| match bytes {
                     [] => std::process::exit(0),
@@ -149,6 +150,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "udp-echo",
+            shows: "step-failed",
             serve: |address| {
                 answer_each(address, |socket, bytes, from| {
                     echo(socket, &bytes[..bytes.len().min(1_024)], from)
@@ -187,6 +189,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "udp-receiver",
+            shows: "alive",
             serve: |address| {
                 answer_each(address, |_, bytes, _| {
                     match bytes.iter().any(|byte| *byte >= 0x80) {
@@ -236,6 +239,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "udp-receiver",
+            shows: "alive",
             serve: |address| {
                 answer_each(address, |socket, _, _| match dropped(socket.as_fd())? {
                     // What was lost is counted in eight bits.
@@ -268,6 +272,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "udp-echo",
+            shows: "step-failed",
             serve: |address| {
                 // Whoever has no place any more is taken for the last one who has.
                 let mut places = Vec::new();
@@ -322,6 +327,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "udp-echo",
+            shows: "alive",
             serve: |address| {
                 let socket = bind(address)?;
                 // The error queue is on, and too many errors are fatal: as many as come only if nobody is left.
@@ -381,6 +387,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "udp-echo",
+            shows: "step-failed",
             serve: |address| {
                 let Address::Path(path) = address else {
                     return Err(io::Error::other("this counterexample is bound to a path"));
@@ -420,6 +427,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "udp-echo",
+            shows: "alive",
             serve: |address| {
                 answer_each(address, |socket, bytes, from| {
                     // Any error but that of a sender that has gone ends the loop.
@@ -457,6 +465,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "udp-echo",
+            shows: "step-failed",
             serve: |address| {
                 let Address::Inet(address) = address else {
                     return Err(io::Error::other("an IP address is needed"));
@@ -489,6 +498,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| Some(vec![second_instance(subject)]),
         counterexample: Counterexample {
             instead_of: "udp-echo",
+            shows: "second-instance-takes-over",
             serve: |address| answer_each_at(&bind_shared(address)?, echo),
         },
     },
@@ -505,6 +515,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| ordered("each datagram twice", &[0, 0, 1, 1], subject),
         counterexample: Counterexample {
             instead_of: "udp-echo",
+            shows: "step-failed",
             serve: |address| {
                 let mut seen = HashSet::new();
                 answer_each(address, move |socket, bytes, from| {
@@ -529,6 +540,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| ordered("forwards and backwards", &[0, 1, 2, 2, 1, 0], subject),
         counterexample: Counterexample {
             instead_of: "udp-echo",
+            shows: "step-failed",
             serve: |address| {
                 let mut last = Vec::new();
                 answer_each(address, move |socket, bytes, from| {

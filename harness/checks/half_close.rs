@@ -210,6 +210,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut buffer = [0; 4096];
@@ -272,6 +273,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, keep_what_is_unfinished),
         },
     },
@@ -302,6 +304,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "close-wait",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut talked = false;
@@ -353,6 +356,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, close_when_read),
         },
     },
@@ -399,6 +403,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: linger_at_close,
         },
     },
@@ -448,6 +453,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "welcome-gate",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut buffer = [0; 4096];

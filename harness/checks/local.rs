@@ -97,6 +97,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "did-not-start",
             serve: |address| each(&UnixListener::bind(path(address)?)?, echo),
         },
     },
@@ -118,6 +119,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| Some(vec![second_instance(subject)]),
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "second-instance-takes-over",
             serve: |address| {
                 let path = path(address)?;
                 let _ = std::fs::remove_file(path);
@@ -154,6 +156,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "file-removed",
             serve: |address| {
                 let path = path(address)?;
                 let _ = std::fs::remove_file(path);
@@ -187,6 +190,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "open-files",
             serve: |address| {
                 let path = path(address)?;
                 // What is left of a server before this one.

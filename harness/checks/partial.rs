@@ -231,6 +231,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, one_read_one_message),
         },
     },
@@ -254,6 +255,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "uppercase",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     answer(stream, |bytes| match bytes {
@@ -295,6 +297,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "uppercase",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut answered = false;
@@ -357,6 +360,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, one_message_a_read),
         },
     },
@@ -401,6 +405,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, whole_lines_of_each_read),
         },
     },
@@ -442,6 +447,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut served = 0usize;
@@ -488,6 +494,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, write_once),
         },
     },
@@ -530,6 +537,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, write_once),
         },
     },
@@ -590,6 +598,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, echo_under_one_lock),
         },
     },
@@ -636,6 +645,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, buffer_all),
         },
     },
@@ -655,6 +665,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: output::promised,
         counterexample: Counterexample {
             instead_of: "eager",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, buffer_all),
         },
     },
@@ -686,6 +697,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| echo_once_heard(&listen(address)?),
         },
     },
@@ -719,6 +731,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut served = 0;

@@ -62,6 +62,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "uppercase",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     answer(stream, <[u8]>::to_ascii_lowercase)
@@ -92,6 +93,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "uppercase",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, answer_the_last),
         },
     },
@@ -128,6 +130,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "uppercase",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut line = [0; 4096];

@@ -76,6 +76,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: drawn,
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, lose_behind_a_buffer),
         },
     },
@@ -97,6 +98,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: drawn,
         counterexample: Counterexample {
             instead_of: "line-echo",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, forget_the_beginning),
         },
     },
@@ -118,6 +120,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: drawn,
         counterexample: Counterexample {
             instead_of: "udp-echo",
+            shows: "step-failed",
             serve: |address| {
                 let socket = bind(address)?;
                 let mut buffer = vec![0; 65_536];
@@ -152,6 +155,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: drawn,
         counterexample: Counterexample {
             instead_of: "chat",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut begun = Vec::new();

@@ -61,6 +61,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -95,6 +96,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "open-files",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -139,6 +141,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| each(&listen(address)?, |stream| die_of(echo(stream))),
         },
     },
@@ -209,6 +212,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut buffer = [0; 4096];
@@ -250,6 +254,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut buffer = vec![0; 64 << 10];
@@ -303,6 +308,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| each(&listen(address)?, |stream| die_of(echo(stream))),
         },
     },
@@ -355,6 +361,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let result = echo(stream);
@@ -412,6 +419,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "served",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     if TAKEN.fetch_add(1, Ordering::Relaxed) >= 1_000 {
@@ -469,6 +477,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| echo_once_heard(&listen(address)?),
         },
     },

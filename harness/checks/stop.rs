@@ -364,6 +364,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "server-step-failed",
             serve: |address| echo_until(address, |_, _| {}),
         },
     },
@@ -408,6 +409,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "server-step-failed",
             serve: |address| {
                 echo_until(address, |_, _| {
                     // Waits for clients that have no reason to leave.
@@ -462,6 +464,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "club",
+            shows: "step-failed",
             serve: |address| {
                 block(&[libc::SIGTERM, libc::SIGINT])?;
                 let listener = listen(address)?;
@@ -513,6 +516,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "line-echo",
+            shows: "step-failed",
             serve: |address| serve_until(address, echo_lines, |_, _| std::process::exit(0)),
         },
     },
@@ -549,6 +553,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "line-echo",
+            shows: "server-step-failed",
             serve: |address| serve_until(address, echo_lines, end_when_all_have_finished),
         },
     },
@@ -593,6 +598,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "server-step-failed",
             serve: |address| serve_until(address, echo_at_its_pace, end_when_all_have_finished),
         },
     },
@@ -636,6 +642,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 echo_until(address, |_, before| {
                     if before > 0 {
@@ -677,6 +684,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "server-step-failed",
             serve: |address| {
                 echo_until(address, |number, _| {
                     if number == libc::SIGTERM {
@@ -705,6 +713,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| Some(started_with(Streams::StdoutClosed, subject)),
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     if writeln!(std::io::stdout(), "a client").is_err() {
@@ -731,6 +740,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| Some(started_with(Streams::StdinClosed, subject)),
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 std::thread::spawn(|| {
@@ -793,6 +803,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     if has_no_output()? {

@@ -73,6 +73,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "did-not-start",
             serve: without_reuse,
         },
     },
@@ -104,6 +105,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "did-not-start",
             serve: without_reuse,
         },
     },
@@ -130,6 +132,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "did-not-start",
             serve: without_reuse,
         },
     },
@@ -149,6 +152,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| Some(vec![second_instance(subject)]),
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "second-instance-ended-well",
             serve: |address| match listen(address) {
                 Ok(listener) => each(&listener, echo),
                 Err(_) => Ok(()),
@@ -187,6 +191,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "listener-inherited",
             serve: |address| {
                 let listener = listen(address)?;
                 rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty())?;
@@ -234,6 +239,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let from = stream.peer_addr()?;
@@ -286,6 +292,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let served = SERVED.fetch_add(1, Ordering::Relaxed);

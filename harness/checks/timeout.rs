@@ -274,6 +274,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| Some(who_is_silent(subject, idle_timeout(subject)?)),
         counterexample: Counterexample {
             instead_of: "welcome-gate",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, gate),
         },
     },
@@ -305,6 +306,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "line-idle",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, deadline_until_first_byte),
         },
     },
@@ -324,6 +326,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: who_does_not_log_in,
         counterexample: Counterexample {
             instead_of: "club",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     // Each byte moves the deadline.
@@ -354,6 +357,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: who_does_not_end_a_request,
         counterexample: Counterexample {
             instead_of: "carousel",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, deadline_that_each_byte_moves),
         },
     },
@@ -402,6 +406,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "line-idle",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, deadline_never_moves),
         },
     },
@@ -459,6 +464,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "line-idle",
+            shows: "step-failed",
             serve: |address| each(&listen(address)?, deadline_from_last_word),
         },
     },
@@ -499,6 +505,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
@@ -543,6 +550,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| echo_once_heard(&listen(address)?),
         },
     },
@@ -636,6 +644,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "server-step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     // One of a crowd is polled; two hundred that are would leave the host nothing to see it with.
@@ -684,6 +693,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "step-failed",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
@@ -732,6 +742,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 std::thread::spawn(|| {

@@ -1,6 +1,6 @@
 //! `sockdrill explain`: all there is to say of a check, an observation or a kind of defect.
 
-use super::mended::{self, Language, Passage, Sort};
+use super::mended::{self, About, Language, Passage, Sort};
 use super::output::{say, say_mended, say_title, say_wrong};
 use crate::checks::observations::{self, Observation};
 use crate::checks::{self, defects, typical};
@@ -60,13 +60,13 @@ fn explain_check(check: &Check, language: Option<Language>) {
     }
     say_cases(check.why, check.defect);
     say_part("how servers are mended", check.fix);
-    say_mending(check.defect, language);
+    say_mending(check, language);
     say_text("", &format!("needs: {}", check.needs_in_words()));
     say("");
     say_commands(check);
 }
 
-fn explain_defect(defect: &Defect) {
+fn explain_defect(defect: &'static Defect) {
     say_title(defect.name);
     say("");
     say_text("", defect.about);
@@ -79,7 +79,11 @@ fn explain_defect(defect: &Defect) {
         say(&format!("  {}", check.id));
     }
     say("");
-    say_passages(defect, None);
+    let about = About {
+        defect,
+        check: None,
+    };
+    say_passages(about, None);
     say("a whole server that is tested so, to be saved and changed:");
     say(&format!("  sockdrill explain {} --lang c", defect.name));
     say("the same of python, go, node and rust");
@@ -144,24 +148,35 @@ fn told_of(defect: &Defect, report: &str) -> Option<&'static str> {
     case.map(|case| case.what)
 }
 
-fn say_mending(defect: &Defect, language: Option<Language>) {
+fn say_mending(check: &Check, language: Option<Language>) {
+    let defect = check.defect;
     say_text("", &format!("{}: {}", defect.name, defect.about));
     say("");
-    say_passages(defect, language);
+    let about = About {
+        defect,
+        check: Some(check.id),
+    };
+    say_passages(about, language);
     say("the whole server, for each of c, python, go, node and rust:");
     say(&format!("  sockdrill explain {} --lang c", defect.name));
     say("");
 }
 
-fn say_passages(defect: &Defect, language: Option<Language>) {
-    for passage in mended::passages(defect.program, defect.name, language) {
+fn say_passages(about: About, language: Option<Language>) {
+    for passage in mended::passages(about, language) {
+        say_title(&format!("in {}:", passage.language));
+        if !passage.matters {
+            say_text(
+                "  ",
+                "No mistake that was tried here breaks this check: only what is right is shown.",
+            );
+        }
         say_passage(&passage);
     }
 }
 
 /// What is often written behind a minus, and what mends it behind a plus.
 fn say_passage(passage: &Passage) {
-    say_title(&format!("in {}:", passage.language));
     for line in &passage.lines {
         match line.sort {
             Sort::Around => say(format!("    {}", line.text).trim_end()),

@@ -334,7 +334,7 @@ impl Cause {
     }
 
     /// How the server, or a process of it, ended, where that is what is wrong.
-    pub(super) fn exit(&self) -> Option<Exit> {
+    pub(crate) fn exit(&self) -> Option<Exit> {
         match self {
             Self::Died { exit, .. }
             | Self::ProcessDied { exit, .. }

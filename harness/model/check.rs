@@ -184,6 +184,8 @@ impl Severity {
 pub struct Counterexample {
     /// The reference server whose profile it claims to follow.
     pub instead_of: &'static str,
+    /// By what it shows: the name of the invariant that is broken, or the word of the cause where it is none.
+    pub(crate) shows: &'static str,
     /// Its life: listen at the address, serve, break the requirement. An error ends the process with status 1.
     pub(crate) serve: fn(&Address) -> io::Result<()>,
 }

@@ -1,6 +1,7 @@
 //! What came out of a run, and how it is written down.
 
 #[cfg(feature = "report")]
+mod advice;
 mod annotations;
 mod code_quality;
 mod compared;

@@ -12,7 +12,7 @@ use super::retried::retried;
 use super::selection::glob_matches;
 use crate::judge::{Doubt, Finding, Skip, Verdict};
 use crate::launch::{Known, Target};
-use crate::model::check::{Check, Gate, Severity};
+use crate::model::check::{Check, Severity};
 use crate::model::date::Date;
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
@@ -77,7 +77,7 @@ fn check_result(check: &'static Check, unserved: Option<&Verdict>, job: Job<'_>)
         requirement: invariant
             .map_or(check.requirement, Invariant::requirement)
             .to_owned(),
-        fix: Some(fix(check, &attempt.verdict).to_owned()),
+        fix: Some(fix(check, &attempt.verdict)),
         lenient: is_lenient(check, job, &attempt.verdict),
         known: known.map(|known| known.reason.clone()),
         known_once: known_once(check, job.target).cloned(),
@@ -239,15 +239,14 @@ fn broken_beside(check: &Check, verdict: &Verdict) -> Option<Invariant> {
     is_beside.then_some(invariant)
 }
 
-/// How the server is mended. Where clients do nothing but ask, and where an invariant was broken beside what a check recommends,
-/// what the check says is about something else.
-fn fix(check: &Check, verdict: &Verdict) -> &'static str {
-    let broken = match (verdict, check.policy.gate) {
-        (Verdict::Fail(finding), Some(Gate::Serving(_))) => finding.cause.invariant(),
-        _ => broken_beside(check, verdict),
-    };
-    let served = |invariant: &Invariant| *invariant != Invariant::Served;
-    broken.filter(served).map_or(check.fix, Invariant::fix)
+/// How the server is mended. Where an invariant was broken beside what a check recommends, what the check says is about something
+/// else.
+fn fix(check: &Check, verdict: &Verdict) -> String {
+    match (verdict, broken_beside(check, verdict)) {
+        (Verdict::Fail(finding), None) => finding.cause.fix(check.fix, check.counterexample.shows),
+        (Verdict::Fail(finding), Some(broken)) => finding.cause.fix(broken.fix(), ""),
+        (Verdict::Pass | Verdict::Inconclusive(_) | Verdict::Skip(_), _) => check.fix.to_owned(),
+    }
 }
 
 /// The same attempt, which proves nothing of the check where what it shows is the matter of another one.

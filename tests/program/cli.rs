@@ -659,6 +659,31 @@ fn explanation_shows_the_language_that_is_chosen_and_a_kind_of_defect_a_whole_pr
         .complains("did you mean `framing`?");
 }
 
+/// A mistake that does not break a check in a language is no help to whoever failed it.
+#[test]
+fn what_is_often_written_is_shown_under_the_checks_that_it_breaks() {
+    let mistakes = |check, language| {
+        let run = sockdrill(&["explain", check, "--lang", language]).run();
+        let run = run.code(0).prints("\n  + ");
+        let lines = run.stdout.lines();
+        let mistakes = lines.filter_map(|line| line.strip_prefix("  - "));
+        (mistakes.collect::<Vec<_>>().join("\n"), run)
+    };
+    let (decoded, _) = mistakes("bytes/invalid-utf8", "python");
+    assert_eq!(decoded.trim(), "send_whole(client, line.decode().encode())");
+    let (none, nul) = mistakes("bytes/nul", "python");
+    assert_eq!(none, "");
+    nul.prints("A NUL ends nothing in Python");
+    let (none, own) = mistakes("crowd/own-bytes", "c");
+    assert_eq!(none, "");
+    own.prints("No mistake that was tried here breaks this check: only what is right is shown.");
+    // What breaks it is that the lines are left out.
+    let (none, reply) = mistakes("reset/before-reply", "c");
+    assert_eq!(none, "");
+    let tells = reply.stdout.contains("No mistake");
+    reply.demand(!tells, "the signal is what matters");
+}
+
 #[test]
 fn explanation_is_coloured_where_that_is_wished_and_plain_otherwise() {
     let plain = sockdrill(&["explain", "reset/before-reply"]).run();

@@ -76,3 +76,38 @@ fn server_that_ends_connections_when_it_is_interrupted_is_told_so() {
         .prints("fail with EINTR");
     run("goes-on").code(0).prints("1 passed");
 }
+
+/// An echo server that ends by SIGPIPE, or keeps the descriptor of whoever resets.
+const ECHO: &str = "\
+import signal, socket, sys, threading
+if sys.argv[2] == 'piped':
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+kept = []
+def serve(client):
+    try:
+        while data := client.recv(65536):
+            client.sendall(data)
+    except OSError:  # It is told, where there is nobody any more.
+        if sys.argv[2] == 'keeps':
+            return kept.append(client)
+        client.send(b'what is wrong?')
+    client.close()
+listener = socket.create_server(('127.0.0.1', int(sys.argv[1])), backlog=128)
+while True:
+    client, _ = listener.accept()
+    threading.Thread(target=serve, args=[client], daemon=True).start()
+";
+
+/// What is wrong is not always what the check that came upon it is about.
+#[rstest]
+#[case::by_a_signal("piped", "Ignore SIGPIPE, or send with MSG_NOSIGNAL")]
+#[case::of_a_descriptor("keeps", "Close what was opened for a client")]
+fn server_is_mended_by_what_is_wrong_with_it(#[case] how: &str, #[case] fix: &str) {
+    let run = sockdrill(&["check", "--speaks", "echo", "--only", "reset/mid-request"]);
+    let run = run.reporting();
+    let run = run.args(["--", "python3", "-c", ECHO, "{port}", how]).run();
+    let run = run.code(1).prints(format!("fix: {fix}"));
+    let of = |told: &serde_json::Value| told["fix"].as_str().unwrap_or_default().to_owned();
+    assert!(of(&run.report["checks"][0]).starts_with(fix));
+    assert!(of(&run.report["findings"][0]).starts_with(fix));
+}
