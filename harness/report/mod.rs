@@ -1,7 +1,7 @@
 //! What came out of a run, and how it is written down.
 
-#[cfg(feature = "report")]
 mod advice;
+#[cfg(feature = "report")]
 mod annotations;
 mod code_quality;
 mod compared;
