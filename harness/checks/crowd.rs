@@ -339,7 +339,10 @@ pub(super) const CHECKS: &[Check] = &[
             let beside = |(how, silent): (&str, ClientSteps)| {
                 // Below TLS nobody is greeted.
                 let is_heard = how.is_empty() != subject.speaks_tls();
-                let hears = dialogue::greeting(&subject.profile).filter(|_| is_heard);
+                let greeting = dialogue::greeting(&subject.profile).filter(|_| is_heard);
+                // Who waits for no request may be done with a client that is silent.
+                let hears =
+                    dialogue::request(&subject.profile).map(|_| greeting.into_iter().collect());
                 scenario(
                     format!("one silent client{how}"),
                     &[("alice", 1), ("mallory", 1)],

@@ -138,11 +138,11 @@ pub(super) fn requests(subject: &Subject, bytes: usize) -> Option<Data> {
     are_answered.then(|| Data::literal(request).times(times as u32))
 }
 
-/// Client 0 is served while client 1, who has come so far, is still there, and has heard nothing but this: who is served only when
-/// the other has been given up was not served beside it.
+/// Client 0 is served in the time that one takes whom nobody keeps waiting, while client 1 has come so far. Where a server has nothing to
+/// say to that one but this, it is there afterwards as well: who is served only when the other has been given up was not served beside it.
 pub(super) fn served_beside(
     other: Vec<Line>,
-    hears: Option<Expectation>,
+    hears: Option<Vec<Expectation>>,
     subject: &Subject,
 ) -> Vec<Vec<Line>> {
     let client = ClientSteps::of(0);
@@ -150,12 +150,9 @@ pub(super) fn served_beside(
         Some(_) => client.served_in_time(subject),
         None => client.polite(subject),
     };
-    let other_then = ClientSteps::of(1);
-    let other_then = match hears {
-        Some(greeting) => other_then.require(greeting),
-        None => other_then,
-    };
-    let is_there = other_then.require(Expectation::Nothing);
+    let heard = hears.map(|said| [said, vec![Expectation::Nothing]].concat());
+    let heard = heard.into_iter().flatten();
+    let is_there = heard.fold(ClientSteps::of(1), ClientSteps::require);
     vec![other, served.lines(), is_there.lines()]
 }
 

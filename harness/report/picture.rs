@@ -44,7 +44,7 @@ const PHRASES: &[(&str, &str)] = &[
         "limit-open-files",
         "its open files are limited; beyond those it has:",
     ),
-    ("nothing", "nothing has come yet"),
+    ("nothing", "nothing more has come"),
     ("open", "the connection stays open"),
     ("out-of-files", "is out of descriptors"),
     ("pending", "is not connected"),
@@ -503,7 +503,7 @@ case one
           │ \"hel\" ──────────────────────────────────────────────────────> │
           │ RST ────────────────────────────────────────────────────────x │
   alice   │ \"hello\\n\" ──────────────────────────────────────────────────> │
-          │ (nothing has come yet)                                        │
+          │ (nothing more has come)                                       │
           │ FIN, and reads on ──────────────────────────────────────────> │
           │ <────────────────────────────────────────────────── \"HELLO\\n\" │ must
           │ <─────────────────────────────────────── FIN, all bytes first │ must

@@ -21,8 +21,10 @@ const PROFILE: &str = "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"line\"
     "partial/coalesced",
     "fail: alice was to hear nothing, and got"
 )]
+#[case::long_and_said_twice("twice", "partial/large", "fail: alice was to hear nothing, and got")]
 #[case::as_they_came("exact", "partial/tiny-window", "pass")]
 #[case::all_of_them("exact", "partial/coalesced", "pass")]
+#[case::long_ones("exact", "partial/large", "pass")]
 fn lines_come_each_once_and_in_order(#[case] how: &str, #[case] id: &str, #[case] said: &str) {
     let server = [
         "python3",
