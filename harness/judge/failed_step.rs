@@ -228,6 +228,8 @@ struct SoFar<'a> {
     backend_states: BackendStates,
     /// When bytes last came for a client in the phase.
     last_received: HashMap<ClientId, Duration>,
+    /// When each client was found to have more to read than it had come to.
+    more_to_read: HashMap<ClientId, Duration>,
     /// How often the server has spoken to a client by itself since that spoke.
     spoken_to: HashMap<ClientId, u32>,
     silences: Silences,
@@ -250,6 +252,7 @@ impl<'a> SoFar<'a> {
             server_state: ServerState::default(),
             backend_states: BackendStates::default(),
             last_received: HashMap::new(),
+            more_to_read: HashMap::new(),
             spoken_to: HashMap::new(),
             silences: Silences::where_reading_is_use(trial.reading_is_use),
             deeds: Deeds::default(),
@@ -273,6 +276,7 @@ impl<'a> SoFar<'a> {
                 self.rounds.clear();
                 self.begun.clear();
                 self.last_received.clear();
+                self.more_to_read.clear();
                 self.spoken_to.clear();
                 self.late.clear();
             }
@@ -284,6 +288,10 @@ impl<'a> SoFar<'a> {
             }
             What::Client(id, ClientEvent::Connecting | ClientEvent::Sent(_)) => {
                 self.spoken_to.remove(id);
+            }
+            // It is no matter of the server's how long the kernel and its reader take for that.
+            What::Client(id, ClientEvent::MoreToRead) => {
+                self.more_to_read.insert(*id, event.at);
             }
             What::Client(id, ClientEvent::Late(by)) => {
                 *self.late.entry(*id).or_default() += *by;
@@ -370,7 +378,7 @@ impl<'a> SoFar<'a> {
                 .is_some_and(|id| self.spoken_to.get(&id).is_some_and(|times| *times > 1)),
             kept_out,
             unkept,
-            flowing: client.is_some_and(|id| self.flows(id, at, limit)),
+            flowing: client.is_some_and(|id| self.flows(id, at, limit) || self.has_more(id, step)),
             reads_on: is_about_restraint(&line.step),
             is_missing: client.is_some_and(|id| self.lacks_datagram(id, &line.step)),
             idle: is_about_rest
@@ -408,6 +416,13 @@ impl<'a> SoFar<'a> {
         let window = limit.map_or(FLOWS_WITHIN, |limit| limit.min(FLOWS_WITHIN));
         let last = self.last_received.get(&id);
         last.is_some_and(|last| *last + window > now)
+    }
+
+    /// Whether what the server had sent was not all read when a step was over.
+    fn has_more(&self, id: ClientId, step: usize) -> bool {
+        let since = self.begun.get(&step);
+        let more = self.more_to_read.get(&id).zip(since);
+        more.is_some_and(|(at, since)| at >= since)
     }
 
     /// Whether a step waits for a datagram that has not come. A polite client sends so little that none of it is dropped.

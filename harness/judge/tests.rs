@@ -1660,6 +1660,14 @@ fn client_that_was_late_with_its_own_pace_blames_us() {
     assert!(matches!(late(3), Verdict::Inconclusive(_)));
 }
 
+/// What lies in queues of the kernel at the deadline has been sent: how long it takes to be read is no matter of the server's.
+#[test]
+fn client_that_has_more_to_read_at_its_deadline_blames_nobody() {
+    let limit = Ended::OutOfTime(Duration::from_secs(5));
+    let verdict = judge(&expects_hello(), &seen(ClientEvent::MoreToRead, limit));
+    assert_eq!(doubt_of(verdict), "still-arriving");
+}
+
 /// Alice connects; then what is done to the server; then she waits for something in vain.
 fn after(done: &[ServerAction], events: Vec<What>, what: Expectation) -> Verdict {
     let done = done.iter().cloned().map(Step::Server).map(Line::from);

@@ -836,6 +836,17 @@ impl Client {
         is_drained && self.has_heard_all(link)
     }
 
+    /// Whether it reads, and has yet to read what the server has sent: on a loaded host, or through a small window, that takes its time.
+    pub(crate) fn has_more_to_read(&self) -> bool {
+        let reads = |link: &&Link| link.mode.now.get() != ReadMode::Stalled;
+        let Some(link) = self.link.as_ref().filter(reads) else {
+            return false;
+        };
+        let is_on_its_way = || self.server_row().is_some_and(|row| row.send_queue > 0);
+        let is_stream = !self.transport.is_datagram();
+        is_stream && (is_readable(link) || self.transport == Transport::Tcp && is_on_its_way())
+    }
+
     /// How many bytes of it the server has not read, where nothing moves any more: it has heard all that the server has sent, and
     /// nothing of it can come to the server that is not there.
     pub(crate) fn unread_at_a_standstill(&self) -> Option<u64> {

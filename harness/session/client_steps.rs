@@ -392,6 +392,9 @@ impl Session<'_> {
             return None;
         }
         self.observer.record_ran_since(waiting.before);
+        if client.has_more_to_read() {
+            client.record(ClientEvent::MoreToRead);
+        }
         if client.lies_in_a_queue()
             && let Some((queue @ 1.., _)) = self.observer.listener()
         {

@@ -313,6 +313,7 @@ impl ClientState {
             | ClientEvent::HeardAll
             | ClientEvent::Stalled
             | ClientEvent::Late(_)
+            | ClientEvent::MoreToRead
             | ClientEvent::Unsent { .. }
             | ClientEvent::Reading => {}
         }

@@ -231,6 +231,8 @@ pub(crate) enum ClientEvent {
     Reading,
     /// It was so late, all in all, with what it was to do at a pace.
     Late(Duration),
+    /// The server has sent what it has not come to read yet.
+    MoreToRead,
     /// The kernel shows its connection in the hands of a server process.
     Accepted,
     /// The kernel keeps its connection from the server until it has sent something, as the server has asked it to
@@ -1167,6 +1169,7 @@ impl fmt::Display for ClientEvent {
                 "* was late with what it does at a pace: {} in all",
                 Measured(*by)
             ),
+            Self::MoreToRead => f.write_str("* has not come yet to read all that the server has sent"),
             Self::Accepted => f.write_str("* is accepted"),
             Self::Deferred => {
                 f.write_str("* is kept from the server until it speaks (TCP_DEFER_ACCEPT)")
