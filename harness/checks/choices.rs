@@ -575,10 +575,24 @@ pub(super) fn limit(seen: &Sighting<'_>) -> Option<Found> {
         _ => None,
     });
     let last = clients.clone().map(|(who, _)| who).max()?;
-    let mut of_last = clients.filter(|(who, _)| *who == last);
-    let closes = of_last.any(|(_, event)| matches!(event, ClientEvent::Ended(_)));
+    let closes = clients
+        .clone()
+        .any(|(who, event)| who == last && matches!(event, ClientEvent::Ended(_)));
+    // Who is answered while all the others stay is not kept out.
+    let all_stay = clients.take_while(|(_, event)| !matches!(event, ClientEvent::Closed));
+    let of_last = all_stay.filter(|(who, _)| *who == last);
+    let is_kept_out = closes || !is_answered(of_last.map(|(_, event)| event));
+    if !is_kept_out && seen.subject.profile.promises.unasked.is_none() {
+        return None;
+    }
     let held_before = (last > 0).then_some(last)?;
     Some(exact_limit(seen.subject, held_before, closes))
+}
+
+/// Whether something has come for a client since it spoke first.
+fn is_answered<'a>(events: impl Iterator<Item = &'a ClientEvent>) -> bool {
+    let mut since = events.skip_while(|event| !matches!(event, ClientEvent::Sent(_)));
+    since.any(|event| matches!(event, ClientEvent::Received(_)))
 }
 
 /// A limit beyond which everybody is turned away, or waits.

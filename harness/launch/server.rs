@@ -160,6 +160,16 @@ impl Server {
         rows
     }
 
+    /// The sockets that listen where clients come, at the server's port of another address not among them.
+    pub(crate) fn listening_for_clients(&self) -> Vec<u32> {
+        let rows = self.listeners();
+        let is_there = |row: &&Row| match &self.place.address {
+            Address::Inet(address) => takes(row, *address),
+            Address::Path(_) => true,
+        };
+        rows.iter().filter(is_there).map(|row| row.inode).collect()
+    }
+
     /// The rows of the kernel's table that are at the server's path, and that of the socket which was there when it started:
     /// another file may stand there since (rename(2)).
     pub(crate) fn at_path(&self) -> Vec<Row> {

@@ -285,6 +285,19 @@ pub(crate) enum Refused {
     Closed(Option<Template>),
 }
 
+impl MostConnections {
+    /// What those are told for whom there is no room, where they are told anything.
+    pub(crate) fn text(&self) -> Option<&Template> {
+        match self {
+            Self::Limit {
+                refused: Refused::Closed(text),
+                ..
+            } => text.as_ref(),
+            Self::Limit { .. } | Self::Unlimited => None,
+        }
+    }
+}
+
 /// The longest request that a server takes: a line, its newline counted, or a datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Longest {

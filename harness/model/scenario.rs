@@ -204,6 +204,23 @@ impl Scenario {
         }
     }
 
+    /// Whether the client of a step, counted as [`Scenario::steps`] counts them, has said something on its connection before.
+    pub(crate) fn has_spoken_before(&self, step: usize) -> bool {
+        let steps = self.steps();
+        let Some(Step::Client { who, .. }) = steps.get(step).map(|line| &line.step) else {
+            return false;
+        };
+        let theirs = steps[..step]
+            .iter()
+            .rev()
+            .filter_map(|line| match &line.step {
+                Step::Client { who: other, action } if other == who => Some(action),
+                _ => None,
+            });
+        let mut since_it_came = theirs.take_while(|action| !matches!(action, Action::Connect(_)));
+        since_it_came.any(|action| matches!(action, Action::Send { .. }))
+    }
+
     /// How much there is to it.
     pub(crate) fn size(&self) -> Size {
         let members = |who: usize| {

@@ -3,11 +3,14 @@
 use super::attempt::{Attempt, TRIES};
 use super::job::Job;
 use super::sure::Tried;
-use crate::judge::{Evidence, Finding, Verdict};
+use crate::judge::{Cause, Evidence, Finding, Verdict};
 use crate::model::error::Error;
+use crate::model::expectation::Expectation;
 use crate::model::lesser::{conversations, fewer, without};
+use crate::model::profile::MostConnections;
 use crate::model::scenario::Scenario;
 use crate::model::spent::SpentOn;
+use crate::model::subject::Subject;
 use crate::report::data::Exhibit;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,8 +53,26 @@ fn to_be_lessened(attempt: &Attempt, job: Job<'_>) -> Option<(Wanted, Scenario)>
     let is_sure = finding.evidence.iter().any(failed_each_time);
     let whole = reached(attempt.failed.as_ref()?, finding);
     let has_more = conversations(&whole).len() > 1 || !fewer(&whole).is_empty();
-    let is_shown = finding.cause.is_wrong_without_others() && has_more;
+    let is_wrong = finding.cause.is_wrong_without_others();
+    let is_shown = is_wrong && is_owed_alone(finding, &whole, job.subject) && has_more;
     (is_sought && is_sure && is_shown).then(|| (Wanted::of(finding), whole))
+}
+
+/// Whether what a client did not get, where that is what failed, is owed to whoever asks for it: it had spoken on its connection,
+/// and it is not what those are told for whom there is no room.
+fn is_owed_alone(finding: &Finding, whole: &Scenario, subject: &Subject) -> bool {
+    let Cause::StepFailed { expected, .. } = &finding.cause else {
+        return true;
+    };
+    let promises = &subject.profile.promises;
+    let refusal = promises
+        .most_connections
+        .as_ref()
+        .and_then(MostConnections::text);
+    let is_refusal = refusal.is_some_and(|text| **expected == Expectation::Template(text.clone()));
+    let halt = finding.halt.as_ref();
+    let step = halt.and_then(|halt| halt.step.step);
+    !is_refusal && step.is_some_and(|step| whole.has_spoken_before(step))
 }
 
 fn failed_each_time(evidence: &Evidence) -> bool {
@@ -71,6 +92,8 @@ pub(super) fn reached(scenario: &Scenario, finding: &Finding) -> Scenario {
 struct Wanted {
     key: String,
     step: Option<String>,
+    /// The step of the first scenario that a person looks at.
+    last_before: Option<usize>,
 }
 
 impl Wanted {
@@ -80,6 +103,7 @@ impl Wanted {
         Self {
             key: finding.cause.key(),
             step: step.map(|halt| halt.step.text.clone()),
+            last_before: finding.step().and_then(|step| step.step),
         }
     }
 
@@ -105,7 +129,8 @@ struct Search<'a> {
 impl Search<'_> {
     /// The smallest that is found, where it is smaller and shows the same as often.
     async fn smallest(&self, whole: &Scenario) -> Result<Option<Attempt>, Error> {
-        let less = self.without_others(whole.clone()).await?;
+        let less = self.up_to_its_cause(whole).await?;
+        let less = self.without_others(less).await?;
         let less = self.with_fewer(less).await?;
         if less == *whole {
             return Ok(None);
@@ -113,6 +138,15 @@ impl Search<'_> {
         let (failed, attempt) = confirmed(&less, self.polite, self.job).await?;
         let is_as_sure = failed == TRIES && self.wanted.is_seen_in(&attempt.verdict);
         Ok(is_as_sure.then_some(attempt))
+    }
+
+    /// Leaves out what came behind the last step before an end or an alarm, where it ended later.
+    async fn up_to_its_cause(&self, whole: &Scenario) -> Result<Scenario, Error> {
+        let sooner = self.wanted.last_before.map(|step| whole.up_to(step));
+        match sooner.filter(|sooner| sooner != whole) {
+            Some(sooner) if self.shows(&sooner).await? => Ok(sooner),
+            _ => Ok(whole.clone()),
+        }
     }
 
     /// Leaves out conversations: all but the last at once, then half of them at a time, and ever fewer.

@@ -134,7 +134,11 @@ impl Session<'_> {
         stood: AtPath,
     ) -> Option<SecondInstance> {
         let server = self.observer.server.as_ref()?;
-        let (theirs, at_address) = (sockets(processes), server.sockets());
+        let theirs = sockets(processes);
+        let at_address = match server.address() {
+            Address::Inet(_) if !server.transport().is_datagram() => server.listening_for_clients(),
+            _ => server.sockets(),
+        };
         let is_another = self.stands_at_path().filter(|now| Some(*now) != stood);
         // Under which name a socket was bound does not matter where it was put at the path by rename(2).
         let has_it = match server.address() {

@@ -1,4 +1,4 @@
-//! What is wrong only where much comes at a time.
+//! What is wrong only where much comes at a time, or many.
 
 use crate::{speaking, verdict};
 use rstest::rstest;
@@ -22,6 +22,7 @@ const PROFILE: &str = "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"line\"
     "fail: alice was to hear nothing, and got"
 )]
 #[case::long_and_said_twice("twice", "partial/large", "fail: alice was to hear nothing, and got")]
+#[case::misspelt_in_company("misspells", "crowd/parallel", "fail: crowd[")]
 #[case::as_they_came("exact", "partial/tiny-window", "pass")]
 #[case::all_of_them("exact", "partial/coalesced", "pass")]
 #[case::long_ones("exact", "partial/large", "pass")]

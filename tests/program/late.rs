@@ -102,6 +102,9 @@ const RUNS_WITHOUT: &str = "import threading\ntry: s = socket.create_server(('12
 const TAKES_ANOTHER: &str = "try: s = socket.create_server(('127.0.0.1', port))\n\
     except OSError: s = socket.create_server(('127.0.0.1', 0))";
 
+const TAKES_ANOTHER_ADDRESS: &str = "try: s = socket.create_server(('127.0.0.1', port))\n\
+    except OSError: s = socket.create_server(('127.0.0.2', port))";
+
 /// What others listen at is not what clients come to.
 const HAS_ANOTHER_PORT_TOO: &str = "import threading\nother = socket.create_server(('127.0.0.1', 0))\n\
     try: s = socket.create_server(('127.0.0.1', port))\n\
@@ -129,6 +132,7 @@ const LOCKS: &str = "s = socket.create_server(('127.0.0.1', port), reuse_port=Tr
 )]
 #[case::that_runs_without("", RUNS_WITHOUT, "keeps running without it")]
 #[case::that_listens_elsewhere("", TAKES_ANOTHER, "it listens at 127.0.0.1:")]
+#[case::that_listens_at_another_address("", TAKES_ANOTHER_ADDRESS, "it listens at 127.0.0.2:")]
 #[case::that_has_but_another_port("", HAS_ANOTHER_PORT_TOO, "keeps running without it")]
 fn report_says_what_became_of_a_second_instance(
     #[case] promise: &str,

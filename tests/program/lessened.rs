@@ -28,10 +28,7 @@ fn check(place: &Place, id: &str) -> Run {
 
 /// The file that is shown fails the server again, and no other.
 #[rstest]
-#[case::conversations(
-    "reset/mid-request",
-    "1 client in 5 steps show the same as 1 client in 56 steps"
-)]
+#[case::conversations("reset/mid-request", "show the same as 1 client in 56 steps")]
 #[case::members_and_rounds("crowd/no-crosstalk", "show the same as 50 clients in 400 steps")]
 fn what_others_say_is_left_out_where_the_same_is_seen_without(
     #[case] id: &str,
@@ -56,4 +53,24 @@ fn what_others_say_is_left_out_where_the_same_is_seen_without(
     let program = env!("CARGO_BIN_EXE_sockdrill");
     let correct = [program, "serve", "echo", "--port", "{port}"];
     place.run(&[&again[..], &correct].concat()).code(0);
+}
+
+/// What those are told for whom there is no room is owed only because others are there.
+#[test]
+fn those_who_take_all_places_are_not_left_out_of_what_the_next_one_is_told() {
+    let limit = "most-connections = { in-all = 5, refused = \"closed\", text = 'full\\n' }\n";
+    let place = Place::with(&[("echo.toml", &format!("{PROFILE}{limit}"))]);
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let words = [
+        "check",
+        "--speaks",
+        "echo.toml",
+        "--only",
+        "crowd/most-connections",
+    ];
+    let unlimited = ["--", program, "serve", "echo", "--port", "{port}"];
+    let run = place.run(&[&words[..], &unlimited].concat()).code(1);
+    let told = "expected \"full\\n\"";
+    let made_smaller = run.stdout.contains("made smaller");
+    run.prints(told).demand(!made_smaller, "nobody is left out");
 }
