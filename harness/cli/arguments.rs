@@ -206,6 +206,9 @@ pub(super) struct CheckArgs {
     /// How many cases of each property are drawn.
     #[arg(long, value_name = "N")]
     pub(super) cases: Option<usize>,
+    /// Shows a failure as it was found, which is sooner: neither its scenario nor a drawn case is made smaller.
+    #[arg(long)]
+    pub(super) no_shrink: bool,
     /// Says of each check what it did: its scenarios, where they cut the request, and the time they took.
     #[arg(long, short)]
     pub(super) verbose: bool,

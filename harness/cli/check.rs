@@ -62,6 +62,7 @@ fn chosen(arguments: &CheckArgs, invocation: Invocation) -> Result<Settings, Err
         skip: arguments.skip.clone(),
         deep: arguments.deep,
         cases: arguments.cases,
+        shrink: !arguments.no_shrink,
         saved: shared.artifacts.clone(),
         ..settings(shared, invocation)?
     };

@@ -60,7 +60,7 @@ pub struct Settings {
     pub skip: Vec<String>,
     /// The only checks among which `only` and `skip` choose, where there are such.
     pub(crate) among: Option<Vec<&'static str>>,
-    /// A drawn case that fails is made as small as it goes.
+    /// What fails is made smaller before it is shown: a drawn case, and the scenario of a check.
     pub shrink: bool,
     /// The folder of cases that have failed before; those of properties are repeated first.
     pub saved: Option<PathBuf>,
@@ -172,7 +172,7 @@ impl Settings {
             only: _,
             skip: _,
             among: _,
-            shrink: _,
+            shrink,
             saved,
             keeps_exhibits: _,
             transcripts: _,
@@ -189,6 +189,7 @@ impl Settings {
         let mut flag = |name: &str, is_set: bool| words.extend(is_set.then(|| name.to_owned()));
         flag("--deep", *deep);
         flag("--strict", *strict);
+        flag("--no-shrink", !*shrink);
         let mut option = |name: &str, value: Option<String>| {
             let value = value.into_iter();
             words.extend(value.flat_map(|value| [name.to_owned(), value]));

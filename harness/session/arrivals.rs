@@ -216,15 +216,13 @@ impl Arrivals {
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.of(id).in_short_frames >= MOST_SHORT {
-                pieces.push(self.keep_unknown(id, rest));
+                pieces.extend(self.keep_unknown(id, rest));
                 break;
             }
             let unknown = self.begin(id, rest);
             let part = self.part(id, &rest[unknown..]);
             let (before, behind) = rest.split_at(unknown);
-            if !before.is_empty() {
-                pieces.push(self.keep_unknown(id, before));
-            }
+            pieces.extend(self.keep_unknown(id, before));
             let known = part.as_ref().map_or(0, Passage::len);
             if bytes.len() > HEADER_BYTES {
                 self.of(id).count_frame(unknown, known);
@@ -290,16 +288,20 @@ impl Arrivals {
         }
     }
 
-    /// What is no part of anything known is kept as it is, or not at all.
-    fn keep_unknown(&mut self, id: ClientId, bytes: &[u8]) -> Passage {
+    /// What is no part of anything known is kept as it is: all of it where there is room, else what still belongs to the first
+    /// of its connection.
+    fn keep_unknown(&mut self, id: ClientId, bytes: &[u8]) -> impl Iterator<Item = Passage> {
         let of_it = &mut self.clients.entry(id).or_default().kept;
-        let more = bytes.len();
-        if !self.kept.has_room(more) && *of_it + more > KEPT_BYTES_OF_EACH {
-            return Cut::of(bytes).into();
-        }
+        let more = match self.kept.has_room(bytes.len()) {
+            true => bytes.len(),
+            false => bytes.len().min(KEPT_BYTES_OF_EACH.saturating_sub(*of_it)),
+        };
         *of_it += more;
         self.kept.add(more);
-        bytes.into()
+        let (kept, cut) = bytes.split_at(more);
+        let kept = (!kept.is_empty()).then(|| kept.into());
+        kept.into_iter()
+            .chain((!cut.is_empty()).then(|| Cut::of(cut).into()))
     }
 
     /// A client is there that sends datagrams.
@@ -460,6 +462,10 @@ mod tests {
         let more = arrivals.keep(ALICE, &read);
         assert_eq!(more, [Passage::from(Cut::of(&read))]);
         assert_eq!(arrivals.keep(bob, b"hello")[0].plain(), Some(&b"hello"[..]));
+        let (first, rest) = read.split_at(KEPT_BYTES_OF_EACH - b"hello".len());
+        let kept = [Passage::from(first), Cut::of(rest).into()];
+        assert_eq!(arrivals.keep(bob, &read), kept, "the first of another");
+        assert_eq!(arrivals.keep(bob, b"x"), [Cut::of(b"x").into()]);
         assert!(!arrivals.keeps_datagram(ALICE, 1));
         arrivals.sends_datagrams(ALICE);
         arrivals.has_sent(ALICE, 5);

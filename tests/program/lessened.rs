@@ -12,7 +12,7 @@ fn server() -> String {
     server.to_string_lossy().into_owned()
 }
 
-fn check(place: &Place, id: &str) -> Run {
+fn check(place: &Place, id: &str, more: &[&str]) -> Run {
     let server = server();
     let words = [
         "check",
@@ -23,7 +23,18 @@ fn check(place: &Place, id: &str) -> Run {
         "--artifacts",
         "found",
     ];
-    place.run(&[&words[..], &["--", "python3", &server, "{port}"]].concat())
+    let server = ["--", "python3", &server, "{port}"];
+    place.run(&[&words[..], more, &server].concat())
+}
+
+#[test]
+fn failure_is_shown_as_it_was_found_where_that_is_wanted() {
+    let place = Place::with(&[("echo.toml", PROFILE)]);
+    let run = check(&place, "reset/mid-request", &["--no-shrink"]).code(1);
+    let made_smaller = run.stdout.contains("made smaller");
+    run.demand(!made_smaller, "it is shown as it was found");
+    let original = place.path("found/reset-mid-request/original.drill");
+    assert!(!original.exists(), "nothing is smaller than the first");
 }
 
 /// The file that is shown fails the server again, and no other.
@@ -35,7 +46,7 @@ fn what_others_say_is_left_out_where_the_same_is_seen_without(
     #[case] told: &str,
 ) {
     let place = Place::with(&[("echo.toml", PROFILE)]);
-    check(&place, id)
+    check(&place, id, &[])
         .code(1)
         .prints("    made smaller: ")
         .prints(told);
