@@ -5,6 +5,7 @@
 
 use super::action::Action;
 use super::scenario::{ClientGroup, Line, Scenario, Step, steps_of};
+use std::ops::{Shr, Sub};
 
 /// The conversations of a scenario, each as the numbers of its lines: from a `connect` to the next one of the same client. A block
 /// is a line of them; who speaks in a block with others is left in peace.
@@ -117,12 +118,18 @@ pub(crate) fn fewer(scenario: &Scenario) -> Vec<Scenario> {
     found
 }
 
-/// One, and then halves of what is between.
-fn smaller(number: u32) -> impl Iterator<Item = u32> {
-    let halves = (1..u32::BITS).map(move |shift| number - (number >> shift));
-    let halves = halves.take_while(move |half| *half < number);
-    let one = (number > 1).then_some(1);
-    one.into_iter().chain(halves.filter(|half| *half > 1))
+/// One, and then with what is less by half, by a quarter and so on; taken again and again they meet the smallest that will do.
+pub(crate) fn smaller<N>(number: N) -> impl Iterator<Item = N>
+where
+    N: Copy + PartialOrd + From<u8> + Shr<u32, Output = N> + Sub<Output = N>,
+{
+    let one = N::from(1);
+    let less = (1..u32::BITS).map(move |shift| number - (number >> shift));
+    let less = less.take_while(move |less| *less < number);
+    let first = (number > one).then_some(one);
+    first
+        .into_iter()
+        .chain(less.filter(move |less| *less > one))
 }
 
 #[cfg(test)]

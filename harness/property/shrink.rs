@@ -9,6 +9,7 @@ use super::plan::{
 use super::rules::Rules;
 use crate::model::data::Segmentation;
 use crate::model::error::Error;
+use crate::model::lesser::smaller;
 use crate::model::scenario::Scenario;
 use futures_util::future::try_join_all;
 use std::collections::{HashMap, HashSet};
@@ -430,15 +431,4 @@ fn simpler_messages(message: &Message) -> Vec<Message> {
         }
     }
     found
-}
-
-/// Smaller numbers, the smallest first; taken again and again they meet the smallest that will do.
-fn smaller(number: usize) -> impl Iterator<Item = usize> {
-    let steps = (1..usize::BITS).map(move |shift| number >> shift);
-    let one = (number > 1).then_some(1);
-    one.into_iter().chain(
-        steps
-            .take_while(|step| *step > 0)
-            .map(move |step| number - step),
-    )
 }
