@@ -262,6 +262,7 @@ impl Process {
             closed: streams.closed(),
             listener: listener.as_ref().map(AsFd::as_fd),
             open_files: open_files.unwrap_or([given.soft, given.hard]),
+            filter: None,
         };
         let spawned = lab.spawn(&request).map_err(|errno| {
             lab.lost(errno)

@@ -1,6 +1,7 @@
 //! A command laid out in a memory file, and the process that it becomes.
 
 use super::message::retry;
+use super::notification;
 use super::socket::check;
 use super::supervisor::SpawnRequest;
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
@@ -26,7 +27,20 @@ enum Word {
     HardOpenFiles,
     Arguments,
     Environment,
+    /// How many instructions the filter has; it stands behind the offsets.
+    Filter,
+    /// What the child tells: the errno with which it failed, and the listener of its filter, each and one more.
+    Failure,
+    Listener,
     First,
+}
+
+/// What a child has told of its way to become the server.
+pub(super) struct Told {
+    /// Why it has not become it.
+    pub(super) failure: Option<Errno>,
+    /// The listener of its filter, in the table of descriptors that it shared.
+    pub(super) listener: Option<RawFd>,
 }
 
 /// What the supervisor's child overwrites with its own process id; there is room for the longest.
@@ -42,7 +56,9 @@ impl Image {
         if request.listener.is_some() {
             environment.extend([LISTEN_PID, b"LISTEN_FDS=1"]);
         }
-        let words = Word::First as usize + request.arguments.len() + environment.len() + 2;
+        let filter = request.filter.unwrap_or_default();
+        let offsets = request.arguments.len() + environment.len() + 2;
+        let words = Word::First as usize + offsets + filter.len();
         let mut strings = Vec::new();
         let mut place = |text: &[u8]| {
             let offset = words * 8 + strings.len();
@@ -58,11 +74,15 @@ impl Image {
             hard,
             request.arguments.len() as u64,
             environment.len() as u64,
+            filter.len() as u64,
+            0,
+            0,
         ];
         table.extend(request.arguments.iter().map(|text| place(text.to_bytes())));
         table.push(0);
         table.extend(environment.iter().map(|text| place(text)));
         table.push(0);
+        table.extend(filter);
         let mut image: Vec<u8> = table.iter().flat_map(|word| word.to_ne_bytes()).collect();
         image.extend_from_slice(&strings);
         let memory =
@@ -80,13 +100,13 @@ impl Image {
 }
 
 pub(super) fn map(memory: &OwnedFd, bytes: usize) -> Result<*mut u64, Errno> {
-    // SAFETY: a fresh private mapping of a file that the harness has filled; checked for failure.
+    // SAFETY: a fresh mapping of a file that the harness has filled and writes to no more; checked for failure.
     let address = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
             bytes,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE,
+            libc::MAP_SHARED,
             memory.as_raw_fd(),
             0,
         )
@@ -106,11 +126,53 @@ pub(super) struct Place {
     pub(super) parent: Pid,
 }
 
-/// Turns the forked child into the server; returns only on failure.
-pub(super) fn become_server(image: *mut u64, place: &Place, listener: Option<RawFd>) -> Errno {
-    match exec(image, place, listener) {
-        Err(errno) => errno,
-        Ok(never) => match never {},
+/// Turns the forked child into the server; returns only on failure, which it has told then.
+pub(super) fn become_server(image: *mut u64, place: &Place, listener: Option<RawFd>) {
+    let Err(errno) = exec(image, place, listener);
+    tell(image, Word::Failure, errno.raw_os_error());
+}
+
+/// Has the supervisor know a number that is not negative. It shares the image; a filter could hold up each call that tells more.
+fn tell(image: *mut u64, word: Word, number: c_int) {
+    // SAFETY: every image has these words, and the supervisor reads them when the child has ended or become the server.
+    unsafe { *image.add(word as usize) = number as u64 + 1 };
+}
+
+/// Whether a server has a filter to take on.
+pub(super) fn is_filtered(image: *const u64) -> bool {
+    // SAFETY: every image has this word.
+    unsafe { *image.add(Word::Filter as usize) > 0 }
+}
+
+/// What the child of an image has told, once it has become the server or ended.
+pub(super) fn told(image: *const u64) -> Told {
+    // SAFETY: every image has these words, and nobody writes to them any more.
+    let word = |word: Word| unsafe { *image.add(word as usize) };
+    let number = |told: u64| told.checked_sub(1).map(|number| number as c_int);
+    Told {
+        failure: number(word(Word::Failure)).map(Errno::from_raw_os_error),
+        listener: number(word(Word::Listener)),
+    }
+}
+
+/// Takes the image's filter on, where it has one: its listener is the supervisor's as well by the table of descriptors that both share
+/// until then.
+fn take_filter(image: *mut u64) -> Result<(), Errno> {
+    // SAFETY: the image holds its filter behind its offsets, as `Image::of` has laid it out.
+    let listener = unsafe {
+        let word = |n: Word| *image.add(n as usize) as usize;
+        if word(Word::Filter) == 0 {
+            return Ok(());
+        }
+        let offsets = word(Word::Arguments) + word(Word::Environment) + 2;
+        let filter = image.add(Word::First as usize + offsets);
+        notification::install(filter.cast(), word(Word::Filter))?
+    };
+    tell(image, Word::Listener, listener);
+    // SAFETY: integers only; the listener in the child's own table is its alone.
+    unsafe {
+        check(libc::unshare(libc::CLONE_FILES))?;
+        check(libc::close(listener))
     }
 }
 
@@ -127,10 +189,11 @@ fn exec(
         return Err(Errno::SRCH);
     }
     give_up_rights(place.parent)?;
+    take_filter(image)?;
     place_descriptors(place.streams, listener)?;
     close_streams(place.closed);
     // SAFETY: the image holds the words counted in `Word`, then offsets, then nul-terminated strings; every offset
-    // was made by `Image::of`. The mapping is private, so turning offsets into pointers in place is ours to do.
+    // was made by `Image::of`. Nobody else uses the mapping meanwhile, so turning offsets into pointers in place is ours to do.
     unsafe {
         let word = |n: Word| *image.add(n as usize);
         let base = image.cast::<u8>();

@@ -6,7 +6,7 @@
 use super::birth::Stage;
 use super::fork::{keep_only, raw_clone};
 use super::hidden::hide;
-use super::image::{Place, become_server, map};
+use super::image::{Place, become_server, is_filtered, map, told};
 use super::message::{MOST_SOCKETS, answer, receive_message, retry, send_message};
 use super::net_tables::{Limits, take_small_ones, write_file};
 use super::own_root::{self, Order};
@@ -224,26 +224,39 @@ fn serve_one(control: BorrowedFd<'_>, charges: &mut [Option<Child>; MOST_CHARGES
         return open_sockets(control, [a, b, c], many as usize).ok();
     }
     let result = if operation == Operation::Spawn as i32 {
-        spawn(a as usize, b != 0, c, descriptors, charges).map(Some)
+        spawn(a as usize, b != 0, c, descriptors, charges)
     } else if operation == Operation::Sweep as i32 {
         sweep(charges);
-        Ok(None)
+        Ok(NOTHING)
     } else if operation == Operation::Write as i32 {
-        write_requested(body, a as usize).map(|()| None)
+        write_requested(body, a as usize).map(|()| NOTHING)
     } else if operation == Operation::Vanish as i32 {
         let [socket, ..] = descriptors;
-        super::socket::vanish(socket).map(|()| None)
+        super::socket::vanish(socket).map(|()| NOTHING)
     } else if operation == Operation::Join as i32 {
         let [network, ..] = descriptors;
-        join(network).map(|()| None)
+        join(network).map(|()| NOTHING)
     } else {
         Err(Errno::NOSYS)
     };
     match result {
-        Ok(fd) => answer(control, [0, 0, 0], fd.as_ref().map(AsFd::as_fd)),
+        Ok(given) => hand_over(control, given),
         Err(errno) => answer(control, [errno.raw_os_error(), 0, 0], None),
     }
     .ok()
+}
+
+/// What most answers bring.
+const NOTHING: [Option<OwnedFd>; 2] = [const { None }; 2];
+
+/// Answers with these descriptors.
+fn hand_over(control: BorrowedFd<'_>, given: [Option<OwnedFd>; 2]) -> Result<(), Errno> {
+    let words = [0; 12];
+    match &given {
+        [Some(one), Some(other)] => send_message(control, &words, &[one.as_fd(), other.as_fd()]),
+        [Some(one), None] | [None, Some(one)] => send_message(control, &words, &[one.as_fd()]),
+        [None, None] => send_message(control, &words, &[]),
+    }
 }
 
 /// Its servers, and the sockets that it opens, are in this network from now on (setns(2)).
@@ -276,7 +289,7 @@ fn spawn(
     closed: c_int,
     descriptors: [Option<OwnedFd>; MOST_DESCRIPTORS],
     charges: &mut [Option<Child>; MOST_CHARGES],
-) -> Result<OwnedFd, Errno> {
+) -> Result<[Option<OwnedFd>; 2], Errno> {
     let [
         Some(memory),
         Some(stdin),
@@ -293,7 +306,6 @@ fn spawn(
         .find(|charge| charge.is_none())
         .ok_or(Errno::MFILE)?;
     let image = map(&memory, bytes)?;
-    let (failure_in, failure_out) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let streams = [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()];
     let listener = listener.filter(|_| listening);
     let place = Place {
@@ -301,22 +313,25 @@ fn spawn(
         closed,
         parent: rustix::process::getpid(),
     };
+    // Goes on when the child has become the server or has ended (CLONE_VFORK, clone(2)): until then both use one table of descriptors,
+    // where the child takes a filter on.
+    let shared = if is_filtered(image) { libc::CLONE_FILES } else { 0 };
     // SAFETY: the child calls only `become_server`, which is async-signal-safe and does not return on success.
-    let pid = unsafe { raw_clone(0) };
+    let pid = unsafe { raw_clone(libc::CLONE_VFORK | shared) };
     if pid == 0 {
-        let listener = listener.map(IntoRawFd::into_raw_fd);
-        let errno = become_server(image, &place, listener);
-        let _ = rustix::io::write(&failure_out, &errno.raw_os_error().to_ne_bytes());
+        become_server(image, &place, listener.map(IntoRawFd::into_raw_fd));
         // SAFETY: leaves without running destructors of the copied process.
         unsafe { libc::_exit(127) };
     }
-    // SAFETY: the mapping was made above and is used no more.
-    unsafe { libc::munmap(image.cast(), bytes) };
+    let told = told(image);
+    // SAFETY: the mapping was made above and is used no more; of the listener nobody else knows.
+    let listener = unsafe {
+        libc::munmap(image.cast(), bytes);
+        told.listener.map(|fd| OwnedFd::from_raw_fd(fd))
+    };
     check(pid as c_int)?;
-    drop(failure_out);
-    let mut errno = [0u8; 4];
-    if let Ok(4) = retry(|| rustix::io::read(&failure_in, &mut errno)) {
-        return Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno)));
+    if let Some(errno) = told.failure {
+        return Err(errno);
     }
     let pid = pid as i32;
     *charge = Some(Child {
@@ -324,7 +339,8 @@ fn spawn(
         status: status.into_raw_fd(),
     });
     let pid = rustix::process::Pid::from_raw(pid).ok_or(Errno::SRCH)?;
-    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+    Ok([Some(pidfd), listener])
 }
 
 /// Reaps all that has ended and reports the charges among it.

@@ -16,6 +16,7 @@ mod image;
 mod life;
 pub(crate) mod message;
 mod net_tables;
+pub(crate) mod notification;
 pub(crate) mod nursery;
 pub(crate) mod own_limits;
 mod own_memory;

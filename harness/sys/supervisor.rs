@@ -19,6 +19,7 @@ use super::image::Image;
 use super::message::{
     Answer, LOOK, MOST_SOCKETS, await_answer, is_ready, is_stopped, send_message,
 };
+use super::notification::Listener;
 use super::nursery::{Nursery, control_sockets};
 use super::root_plan::{self, Writes};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -55,6 +56,8 @@ pub(crate) struct SpawnRequest<'a> {
     pub(crate) listener: Option<BorrowedFd<'a>>,
     /// The soft and the hard limit on open files.
     pub(crate) open_files: [u64; 2],
+    /// The instructions of a filter, of whose calls somebody is to be told (seccomp_unotify(2)).
+    pub(crate) filter: Option<&'a [u64]>,
 }
 
 /// A started process.
@@ -62,6 +65,8 @@ pub(crate) struct Spawned {
     pub(crate) pidfd: OwnedFd,
     /// The process id as the harness sees it; 0 where the process has ended already.
     pub(crate) pid: i32,
+    /// Tells of the calls that its filter holds up, where it has one.
+    pub(crate) listener: Option<Listener>,
 }
 
 /// The harness's handle on a supervisor. Dropping it ends the supervisor and everything below it, and waits for that.
@@ -183,9 +188,16 @@ impl Supervisor {
             i32::from(request.listener.is_some()),
             request.closed.iter().fold(0, |closed, fd| closed | 1 << fd),
         ];
-        let pidfd = self.request(head, &[], &given)?.ok_or(Errno::SRCH)?;
+        let answer = self.ask(head, &[], &given)?;
+        let mut descriptors = answer.descriptors.into_iter().flatten();
+        let pidfd = descriptors.next().ok_or(Errno::SRCH)?;
+        let listener = descriptors.next().map(Listener::of);
         let pid = pid_of(&pidfd)?;
-        Ok(Spawned { pidfd, pid })
+        Ok(Spawned {
+            pidfd,
+            pid,
+            listener,
+        })
     }
 
     /// Opens a socket in the supervisor's network namespace.

@@ -1,0 +1,135 @@
+//! System calls that wait for an answer from here (seccomp_unotify(2)).
+//!
+//! A filter in the server (seccomp(2)) holds up some of its calls; the kernel tells the listener of each, and the call goes on, fails
+//! or returns as the listener's owner says. Where nobody has the listener any more, such calls fail with ENOSYS.
+
+use super::socket::check;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+use std::ffi::{c_int, c_long};
+
+/// Where the kernel tells of calls.
+#[derive(Debug)]
+pub(crate) struct Listener(OwnedFd);
+
+/// A call that waits for its answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    /// What its answer goes to.
+    id: u64,
+    /// The thread, as the harness sees it.
+    pub(crate) thread: i32,
+    /// What is called (syscalls(2)).
+    pub(crate) number: c_long,
+    pub(crate) arguments: [u64; 6],
+}
+
+/// How a call goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The kernel does it.
+    GoesOn,
+    /// It is not done, and fails.
+    Fails(Errno),
+    /// It is not done, and returns a number.
+    Returns(i64),
+}
+
+impl Listener {
+    pub(super) fn of(descriptor: OwnedFd) -> Self {
+        let listener = Self(descriptor);
+        // EINVAL: the kernel is older than 6.6, and hands the processor over less soon.
+        let _ = listener.control(SET_FLAGS, std::ptr::without_provenance_mut(SYNC_WAKE_UP));
+        listener
+    }
+
+    /// The next call that waits; `None` where there is none any more of those that were told.
+    ///
+    /// # Errors
+    /// The kernel refuses to say.
+    pub(crate) fn next(&self) -> Result<Option<Call>, Errno> {
+        // SAFETY: integers only, and the kernel asks for zeroes.
+        let mut told: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+        match self.control(libc::SECCOMP_IOCTL_NOTIF_RECV, (&raw mut told).cast()) {
+            Ok(()) => Ok(Some(Call {
+                id: told.id,
+                thread: told.pid as i32,
+                number: c_long::from(told.data.nr),
+                arguments: told.data.args,
+            })),
+            // It was interrupted, or has ended with its process, before it was told of.
+            Err(Errno::NOENT | Errno::INTR) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Answers a call; false where it waits no more: a signal has interrupted it, or its process has ended.
+    pub(crate) fn answer(&self, call: &Call, answer: Answer) -> bool {
+        let (value, error, goes_on) = match answer {
+            Answer::GoesOn => (0, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE),
+            Answer::Fails(errno) => (0, -errno.raw_os_error(), 0),
+            Answer::Returns(value) => (value, 0, 0),
+        };
+        let mut response = libc::seccomp_notif_resp {
+            id: call.id,
+            val: value,
+            error,
+            flags: goes_on as u32,
+        };
+        self.control(libc::SECCOMP_IOCTL_NOTIF_SEND, (&raw mut response).cast()).is_ok()
+    }
+
+    /// Whether a call still waits. What was read of its process before this was its own: its number is not given to another.
+    pub(crate) fn still_waits(&self, call: &Call) -> bool {
+        let mut id = call.id;
+        self.control(libc::SECCOMP_IOCTL_NOTIF_ID_VALID, (&raw mut id).cast()).is_ok()
+    }
+
+    fn control(&self, request: libc::Ioctl, argument: *mut libc::c_void) -> Result<(), Errno> {
+        // SAFETY: each caller passes what the request reads or writes, which lives for as long as the call.
+        check(unsafe { libc::ioctl(self.0.as_raw_fd(), request, argument) })
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` (linux/seccomp.h, since 6.6).
+const SYNC_WAKE_UP: usize = 1;
+
+
+
+/// Takes a filter of so many instructions on for this thread and all that it starts; returns its listener. Without CAP_SYS_ADMIN this
+/// takes `PR_SET_NO_NEW_PRIVS` (seccomp(2)), and set-user-ID programs gain nothing.
+///
+/// # Safety
+/// So many instructions stand there.
+pub(super) unsafe fn install(
+    filter: *mut libc::sock_filter,
+    instructions: usize,
+) -> Result<RawFd, Errno> {
+    let program = libc::sock_fprog {
+        len: instructions as u16,
+        filter,
+    };
+    // SAFETY: the caller promises the instructions, which the kernel copies.
+    let install = || unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            &raw const program,
+        ) as c_int
+    };
+    let mut listener = install();
+    if check(listener) == Err(Errno::ACCESS) {
+        // SAFETY: integers only.
+        check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+        listener = install();
+    }
+    check(listener)?;
+    Ok(listener)
+}
