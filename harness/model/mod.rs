@@ -35,6 +35,7 @@ pub(crate) mod spent;
 pub(crate) mod stable_hash;
 pub(crate) mod stream;
 pub(crate) mod subject;
+pub(crate) mod system_call;
 pub(crate) mod template;
 pub(crate) mod text_file;
 pub(crate) mod tls;
