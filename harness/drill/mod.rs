@@ -9,6 +9,7 @@
 mod awaited;
 mod bounds;
 mod builder;
+mod calls;
 mod diagnostic;
 mod file;
 mod json;

@@ -1,6 +1,7 @@
 //! The steps of the language, as tables: what clients do, what is done to the server, what both may expect.
 
 use super::bounds::{MOST_FILES, MOST_PIECES, MOST_TIMES};
+use super::calls;
 use super::diagnostic::Diagnostic;
 use super::payload;
 use super::reader::{Choice, Read, Reader, Verb, words};
@@ -195,6 +196,19 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
         about: "Gives it back the limit on open files that it had.",
         example: "server restore-open-files",
         read: |_| Ok(ServerAction::RestoreOpenFiles),
+    },
+    Verb {
+        usage: "fail CALL [of WHAT] with ERROR [from NUMBER] [* NUMBER | for DURATION | always]",
+        about: "Has a system call of the server fail as the kernel may have it fail, once or so often; only what the manual pages promise \
+                is done, and in the place of the call.",
+        example: "server fail accept with ECONNABORTED",
+        read: calls::failure,
+    },
+    Verb {
+        usage: "shorten CALL [of WHAT] to SIZE [from NUMBER] [* NUMBER | for DURATION | always]",
+        about: "Has the server read or write at most so many bytes at a time, as the kernel may have it.",
+        example: "server shorten read to 1B always",
+        read: calls::shortening,
     },
     Verb {
         usage: "never output \"TEXT\"",

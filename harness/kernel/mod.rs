@@ -1,6 +1,7 @@
 //! What the kernel shows of a server: its sockets, its processes, and whether anything more will come.
 
 mod births;
+mod borrowed;
 mod counters;
 mod destroyed;
 mod diag;
@@ -14,6 +15,7 @@ mod rest;
 mod toil;
 mod watched;
 
+pub(crate) use borrowed::{Borrowed, BorrowedKind};
 pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS, datagrams_read};
 pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
 pub(crate) use diag::{Diag, FileId, Row, State, Table};

@@ -7,6 +7,7 @@ use crate::kernel::{
     DestroyEvents, DestroyedSocket, Diag, FileId, ProcessEnds, Row, State, Subscription,
 };
 use crate::model::error::Error;
+use crate::model::system_call::SystemCall;
 use crate::sys::birth::{ForkError, Namespaces};
 use crate::sys::message::ANSWER_WITHIN;
 use crate::sys::nursery::Nursery;
@@ -82,6 +83,8 @@ pub(crate) struct Lab {
     backends: Vec<(String, Arc<Self>)>,
     /// The ports that the backends of its network are told to listen on, by their names.
     backend_ports: Vec<(String, u16)>,
+    /// The calls of its servers that may be given a rare answer, each of which is held up until it has one.
+    pub(super) calls: Vec<SystemCall>,
 }
 
 /// Sockets of one kind that nobody has yet.
@@ -167,6 +170,7 @@ impl Lab {
             has_own_parameters: AtomicBool::default(),
             backends: Vec::new(),
             backend_ports: Vec::new(),
+            calls: Vec::new(),
         };
         lab.layer = lab.opened_layer();
         Ok(lab)
@@ -185,6 +189,12 @@ impl Lab {
     /// As [`Lab::open`].
     pub(crate) fn of(target: &Target, isolation: Isolation) -> Result<Self, Error> {
         Self::of_another_port(target, isolation, 0)
+    }
+
+    /// The same, where such calls of its servers may be given a rare answer.
+    #[must_use]
+    pub(crate) fn holding_up(self, calls: Vec<SystemCall>) -> Self {
+        Self { calls, ..self }
     }
 
     /// The same, where servers in a network of their own are told to listen on a port so much higher.

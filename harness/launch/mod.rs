@@ -1,6 +1,7 @@
 //! How the system under test is started, and the guard over its running process tree.
 
 mod answer;
+mod answerer;
 mod backends;
 mod elsewhere;
 pub(crate) mod foreground;
@@ -20,6 +21,7 @@ mod target;
 #[cfg(feature = "cli")]
 mod target_text;
 
+pub(crate) use answerer::{Answerer, Given};
 pub(crate) use backends::{Backend, Backends, DropsBehind, LookBehind};
 pub use elsewhere::Elsewhere;
 pub(crate) use process::{Burst, Process};

@@ -1,5 +1,6 @@
 //! A command of the target that runs: its streams, its output so far, and how it ended.
 
+use super::answerer::Answerer;
 use super::placeholder::without_backend;
 use super::reach::write_below;
 use super::target::{Target, find_program};
@@ -11,6 +12,7 @@ use crate::model::data::find;
 use crate::model::error::{Error, OUTPUT_MARGIN};
 use crate::model::profile::Transport;
 use crate::model::server_action::Streams;
+use crate::sys::notification::filter;
 use crate::sys::own_limits;
 use crate::sys::supervisor::SpawnRequest;
 use crate::transcript::event::Exit;
@@ -33,6 +35,8 @@ pub(crate) struct Process {
     pidfd: OwnedFd,
     watch: Arc<Watch>,
     output_inode: u64,
+    /// Answers those of its calls that may be given a rare answer.
+    answerer: Option<Answerer>,
     /// The reader of a standard output that is to be closed under the server once it listens.
     pub(super) leaving_reader: Option<OwnedFd>,
 }
@@ -250,6 +254,8 @@ impl Process {
         let given = own_limits::open_files();
         let open_files = target.open_files.map(|limit| [limit; 2]);
         let arguments = words.iter().map(|word| c_string(word.as_bytes()));
+        let numbers = lab.calls.iter().flat_map(|call| call.numbers());
+        let filter = (!lab.calls.is_empty()).then(|| filter(numbers));
         let request = SpawnRequest {
             program: c_string(path.as_os_str().as_bytes()).map_err(start_failed)?,
             arguments: arguments.collect::<Result<_, _>>().map_err(start_failed)?,
@@ -262,7 +268,7 @@ impl Process {
             closed: streams.closed(),
             listener: listener.as_ref().map(AsFd::as_fd),
             open_files: open_files.unwrap_or([given.soft, given.hard]),
-            filter: None,
+            filter: filter.as_deref(),
         };
         let spawned = lab.spawn(&request).map_err(|errno| {
             lab.lost(errno)
@@ -270,13 +276,20 @@ impl Process {
         })?;
         // Held any longer, the listener would be ours too.
         drop((output_end, status_end, left_end, listener));
+        let answerer = spawned.listener.map(Answerer::start).transpose();
         Ok(Self {
+            answerer: answerer.map_err(start_failed)?,
             pid: spawned.pid,
             pidfd: spawned.pidfd,
             watch: watch(output, status).map_err(start_failed)?,
             output_inode,
             leaving_reader,
         })
+    }
+
+    /// Who answers those of its calls that may be given a rare answer.
+    pub(crate) fn answerer(&self) -> Option<&Answerer> {
+        self.answerer.as_ref()
     }
 
     /// The process and all below it.

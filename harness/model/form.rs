@@ -8,6 +8,7 @@ use super::expectation::End;
 use super::literal::{self, Shown, Size};
 use super::profile::Transport;
 use super::server_action::Signal;
+use super::system_call::SystemCall;
 use super::template::Template;
 use std::fmt;
 use std::net::IpAddr;
@@ -376,6 +377,8 @@ pub(crate) enum Does {
     LimitsFiles,
     /// The server has the limit again that it had.
     RestoresFiles,
+    /// Calls of the server are answered in a rare way.
+    Answers(SystemCall),
     /// Time passes.
     Passes,
     /// Nothing by itself.
@@ -397,7 +400,8 @@ impl Does {
             | Self::Replaces
             | Self::StartsSecond
             | Self::LimitsFiles
-            | Self::RestoresFiles => true,
+            | Self::RestoresFiles
+            | Self::Answers(_) => true,
             Self::Reads
             | Self::Stalls
             | Self::Waits(_)

@@ -11,6 +11,7 @@ use super::literal;
 use super::profile::Transport;
 use super::server_action::ServerAction;
 use super::subject::Subject;
+use super::system_call::SystemCall;
 use super::tls::TlsOptions;
 use serde::Serialize;
 use std::fmt;
@@ -52,6 +53,20 @@ impl Scenario {
     pub(crate) fn limits_files(&self) -> bool {
         let mut steps = self.steps().into_iter();
         steps.any(|line| line.step.form().does == Does::LimitsFiles)
+    }
+
+    /// The calls of the server that are answered in a rare way.
+    pub(crate) fn answered_calls(&self) -> Vec<SystemCall> {
+        let steps = self.steps().into_iter();
+        let mut calls: Vec<_> = steps
+            .filter_map(|line| match line.step.form().does {
+                Does::Answers(call) => Some(call),
+                _ => None,
+            })
+            .collect();
+        calls.sort_unstable();
+        calls.dedup();
+        calls
     }
 
     /// Whether by the step of this number, in the order of the text and itself included, the server has been asked to end

@@ -3,6 +3,7 @@
 use super::expectation::ServerExpectation;
 use super::form::{Argument, Does, Form, Need, Over};
 use super::literal::name_in;
+use super::system_call::RareAnswer;
 use std::fmt;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(crate) enum ServerAction {
     LimitOpenFiles(u32),
     /// Gives it back the limit it had.
     RestoreOpenFiles,
+    /// Has the kernel answer calls of it in a rare way.
+    Answer(RareAnswer),
     /// It must not print this from its start to the end of the case.
     NeverOutput(Vec<u8>),
     /// Waits for something, and holds it to that.
@@ -221,6 +224,7 @@ impl ServerAction {
                 Does::RestoresFiles,
             )
             .needing(Need::LimitedFiles),
+            Self::Answer(answer) => answer.form(),
             Self::NeverOutput(text) => Form::new("never", "never_print", Does::Nothing)
                 .with(Argument::Word("output"))
                 .with(Argument::Text(text)),

@@ -1,7 +1,10 @@
 //! The rare answers that the kernel may give to a server's calls, with the page that says so: what is not in this table is not done to
 //! any server, so that one which breaks by it is at fault.
 
+use super::form::{Argument, Does, Form, Need, Python};
+use super::literal::name_in;
 use std::ffi::c_long;
+use std::time::Duration;
 
 /// A kind of system call, whatever it is called on each architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,12 +51,12 @@ pub(crate) enum Of {
 impl Of {
     /// Each with its name in files.
     pub(crate) const ALL: &[(Self, &'static str)] = &[
-        (Self::Listener, "the listener"),
+        (Self::Listener, "listener"),
         (Self::Connection, "connections"),
         (Self::Datagrams, "datagrams"),
         (Self::File, "files"),
         (Self::Output, "output"),
-        (Self::Nothing, "the process"),
+        (Self::Nothing, "process"),
     ];
 }
 
@@ -216,6 +219,13 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
 ];
 
 impl SystemCall {
+    /// What it is about where nothing is said.
+    pub(crate) fn usually_of(self) -> Of {
+        let mut rows = LEGAL_FAILURES.iter();
+        rows.find(|row| row.call == self)
+            .map_or(Of::Nothing, |row| row.of)
+    }
+
     /// Each with its name in files.
     pub(crate) const ALL: &[(Self, &'static str)] = &[
         (Self::Accept, "accept"),
@@ -319,6 +329,73 @@ pub(crate) fn legal(call: SystemCall, of: Of, error: ErrorName) -> Option<&'stat
     rows.find(|row| row.call == call && row.of == of && row.errors.contains(&error))
 }
 
+/// A rare answer that the kernel gives to calls of a server, for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RareAnswer {
+    pub(crate) call: SystemCall,
+    pub(crate) of: Of,
+    pub(crate) with: With,
+    pub(crate) when: When,
+}
+
+impl RareAnswer {
+    /// Its row.
+    pub(crate) fn form(&self) -> Form<'_> {
+        let (word, with) = match self.with {
+            With::Error(error) => ("fail", [Argument::Word("with"), Argument::Word(error.name)]),
+            With::AtMost(bytes) => ("shorten", [Argument::Word("to"), Argument::Size(bytes)]),
+        };
+        let of = (self.of != self.call.usually_of()).then(|| {
+            [
+                Argument::Word("of"),
+                Argument::Word(name_in(Of::ALL, self.of)),
+            ]
+        });
+        let when = match self.when {
+            When::From { first, times } => {
+                let first = (first > 1).then(|| [Argument::Word("from"), number(first)]);
+                let times = (times > 1).then(|| [Argument::Word("*"), number(times)]);
+                first.into_iter().chain(times).flatten().collect()
+            }
+            When::For(time) => vec![Argument::Word("for"), Argument::Time(time)],
+            When::Always => vec![Argument::Word("always")],
+        };
+        Form::new(word, "", Does::Answers(self.call))
+            .needing(Need::Server)
+            .in_python(Python::Nothing(
+                "a filter of system calls cannot be written in it",
+            ))
+            .with(Argument::Word(name_in(SystemCall::ALL, self.call)))
+            .with_all(of.into_iter().flatten())
+            .with_all(with)
+            .with_all(when)
+    }
+}
+
+fn number(number: u32) -> Argument<'static> {
+    Argument::Number(number.into())
+}
+
+/// What a call gets in the place of what the kernel would have answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum With {
+    /// It fails, and nothing is done.
+    Error(ErrorName),
+    /// It is done, of at most so many bytes.
+    AtMost(usize),
+}
+
+/// Which calls get it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// So many from this one on, counted from 1.
+    From { first: u32, times: u32 },
+    /// All for so long.
+    For(Duration),
+    /// All to the end of the case.
+    Always,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,7 +411,11 @@ mod tests {
             }
             assert!(LEGAL_FAILURES.iter().any(|row| row.call == *call), "{name}");
         }
-        assert_eq!(SystemCall::of_number(libc::SYS_close), None, "close is never touched");
+        assert_eq!(
+            SystemCall::of_number(libc::SYS_close),
+            None,
+            "close is never touched"
+        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::model::error::Error;
 use crate::model::profile::Serves;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
+use crate::model::system_call::SystemCall;
 use crate::model::trial::Trial;
 use crate::report::data::Exhibit;
 use crate::session::{Session, Turn};
@@ -250,9 +251,19 @@ impl<'a> Job<'a> {
 
     /// Starts a server in a lab of its own.
     pub(super) async fn start(self) -> Result<Session<'a>, Error> {
+        self.start_holding_up(Vec::new()).await
+    }
+
+    /// The same of a server such calls of which may be given a rare answer.
+    async fn start_holding_up(self, calls: Vec<SystemCall>) -> Result<Session<'a>, Error> {
         self.turn.come_back().await;
-        let lab = Arc::new(Lab::of(self.target, self.settings.isolation)?);
-        Session::start(self.target, lab, self.turn.clone()).await
+        let lab = Lab::of(self.target, self.settings.isolation)?.holding_up(calls);
+        Session::start(self.target, Arc::new(lab), self.turn.clone()).await
+    }
+
+    /// The same of a server for a scenario.
+    pub(super) async fn start_for(self, scenario: &Scenario) -> Result<Session<'a>, Error> {
+        self.start_holding_up(scenario.answered_calls()).await
     }
 
     /// A server for a scenario: one that others have left, where that makes no difference.
@@ -262,7 +273,7 @@ impl<'a> Job<'a> {
         options: TrialOptions,
     ) -> Result<Session<'a>, Error> {
         let Some(servers) = self.shared_servers(scenario, options) else {
-            return self.start().await;
+            return self.start_for(scenario).await;
         };
         self.turn.come_back().await;
         match servers.take() {
@@ -328,7 +339,7 @@ impl<'a> Job<'a> {
         self,
         trial: &Trial,
     ) -> Result<(Verdict, Transcript), Error> {
-        let mut session = self.start().await?;
+        let mut session = self.start_for(trial.scenario()).await?;
         self.beside_others(&mut session, trial).await
     }
 
@@ -337,7 +348,7 @@ impl<'a> Job<'a> {
         self,
         trial: &Trial,
     ) -> Result<(Verdict, Transcript), Error> {
-        let mut session = self.start().await?;
+        let mut session = self.start_for(trial.scenario()).await?;
         let alone = self.settings.exclusive.alone();
         self.turn.hold_alone(self.turn.in_line(alone).await);
         let performed = self.performed(&mut session, trial).await;

@@ -31,7 +31,7 @@ impl<'a> Job<'a> {
         if used_by.is_empty() {
             return Ok((verdict, seen, None));
         }
-        let mut session = self.start().await?;
+        let mut session = self.start_for(trial.scenario()).await?;
         let (again, seen_again) = self.beside_others(&mut session, trial).await?;
         match (verdict, again) {
             (Verdict::Fail(Finding { cause, .. }), Verdict::Pass | Verdict::Inconclusive(_)) => {

@@ -88,6 +88,7 @@ impl Session<'_> {
 
     fn end_step(&self, step: usize, member: Option<u32>, how: Ended, flow: Flow) {
         self.observer.record_destroyed_sockets();
+        self.observer.record_answers();
         self.observer.ends.record_soon();
         if flow == Flow::Break(()) && !self.stopped.replace(true) {
             self.note_the_deferred();

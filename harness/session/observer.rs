@@ -470,6 +470,20 @@ impl Observer {
         }
     }
 
+    /// Writes down which calls of the server have had a rare answer.
+    pub(super) fn record_answers(&self) {
+        let process = self.server.as_ref().and_then(|server| server.process());
+        let answerer = process.and_then(|process| process.answerer());
+        let given = answerer.map(|answerer| answerer.take_given());
+        for given in given.unwrap_or_default() {
+            self.record_server(ServerEvent::Answered {
+                answer: given.answer.form().to_string(),
+                nth: given.nth,
+                thread: given.thread,
+            });
+        }
+    }
+
     /// A reset is seen by the client a moment before the kernel has told of the socket that sent it.
     pub(super) async fn await_destroy_event(&self, id: ClientId) {
         for _ in 0..10 {

@@ -12,6 +12,7 @@ use crate::model::limits::{
 };
 use crate::model::literal::Measured;
 use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::model::system_call::RareAnswer;
 use crate::model::text_file::Kind;
 use crate::session::client::Client;
 use crate::transcript::client_state::Progress;
@@ -43,6 +44,7 @@ impl Session<'_> {
             ServerAction::StartBesideHelpers => return self.start_beside_helpers().await,
             ServerAction::StartOverFile => return self.start_over_file().await,
             ServerAction::NeverOutput(text) => self.forbid(action, text),
+            ServerAction::Answer(answer) => self.answer(action, *answer),
             ServerAction::Expect { what, within } => {
                 let looks_on = within.is_none() && comes_of_itself(what);
                 return Ok(self.expect_of_server(what, *within, looks_on).await);
@@ -54,6 +56,15 @@ impl Session<'_> {
             }
         }
         Ok((Ended::Done, Flow::Continue(())))
+    }
+
+    /// Has calls of the server answered in a rare way from here on.
+    fn answer(&self, action: &ServerAction, answer: RareAnswer) {
+        let process = self.server().and_then(|server| server.process());
+        match process.and_then(|process| process.answerer()) {
+            Some(answerer) => answerer.order(answer),
+            None => self.disprove(action, "nobody holds up the calls of this server"),
+        }
     }
 
     /// Has the server's output looked through for what it must not print.

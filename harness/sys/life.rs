@@ -315,7 +315,11 @@ fn spawn(
     };
     // Goes on when the child has become the server or has ended (CLONE_VFORK, clone(2)): until then both use one table of descriptors,
     // where the child takes a filter on.
-    let shared = if is_filtered(image) { libc::CLONE_FILES } else { 0 };
+    let shared = if is_filtered(image) {
+        libc::CLONE_FILES
+    } else {
+        0
+    };
     // SAFETY: the child calls only `become_server`, which is async-signal-safe and does not return on success.
     let pid = unsafe { raw_clone(libc::CLONE_VFORK | shared) };
     if pid == 0 {

@@ -6,6 +6,7 @@
 use super::socket::check;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use std::ffi::{c_int, c_long};
 
 /// Where the kernel tells of calls.
@@ -39,7 +40,10 @@ impl Listener {
     pub(super) fn of(descriptor: OwnedFd) -> Self {
         let listener = Self(descriptor);
         // EINVAL: the kernel is older than 6.6, and hands the processor over less soon.
-        let _ = listener.control(SET_FLAGS, std::ptr::without_provenance_mut(SYNC_WAKE_UP));
+        let _ = listener.control(
+            libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+            std::ptr::without_provenance_mut(SYNC_WAKE_UP),
+        );
         listener
     }
 
@@ -76,13 +80,15 @@ impl Listener {
             error,
             flags: goes_on as u32,
         };
-        self.control(libc::SECCOMP_IOCTL_NOTIF_SEND, (&raw mut response).cast()).is_ok()
+        self.control(libc::SECCOMP_IOCTL_NOTIF_SEND, (&raw mut response).cast())
+            .is_ok()
     }
 
     /// Whether a call still waits. What was read of its process before this was its own: its number is not given to another.
     pub(crate) fn still_waits(&self, call: &Call) -> bool {
         let mut id = call.id;
-        self.control(libc::SECCOMP_IOCTL_NOTIF_ID_VALID, (&raw mut id).cast()).is_ok()
+        self.control(libc::SECCOMP_IOCTL_NOTIF_ID_VALID, (&raw mut id).cast())
+            .is_ok()
     }
 
     fn control(&self, request: libc::Ioctl, argument: *mut libc::c_void) -> Result<(), Errno> {
@@ -99,8 +105,6 @@ impl AsFd for Listener {
 
 /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` (linux/seccomp.h, since 6.6).
 const SYNC_WAKE_UP: usize = 1;
-
-
 
 /// Takes a filter of so many instructions on for this thread and all that it starts; returns its listener. Without CAP_SYS_ADMIN this
 /// takes `PR_SET_NO_NEW_PRIVS` (seccomp(2)), and set-user-ID programs gain nothing.
@@ -132,4 +136,30 @@ pub(super) unsafe fn install(
     }
     check(listener)?;
     Ok(listener)
+}
+
+/// The instructions of a filter that tells of the calls of these numbers, and lets all others through, as all of another architecture.
+pub(crate) fn filter(numbers: impl IntoIterator<Item = c_long>) -> Vec<u64> {
+    let rules = numbers
+        .into_iter()
+        .map(|number| (number, Vec::new()))
+        .collect();
+    let (others, these) = (SeccompAction::Allow, SeccompAction::Trap);
+    let program = TargetArch::try_from(std::env::consts::ARCH)
+        .and_then(|arch| SeccompFilter::new(rules, others, these, arch))
+        .and_then(BpfProgram::try_from);
+    let instructions = program.unwrap_or_default().into_iter();
+    let instructions = instructions.map(|instruction| {
+        let returns = u32::from(instruction.code) == libc::BPF_RET | libc::BPF_K;
+        // The crate has no name for the first, and lets no program of another architecture live.
+        let k = match instruction.k {
+            libc::SECCOMP_RET_TRAP if returns => libc::SECCOMP_RET_USER_NOTIF,
+            libc::SECCOMP_RET_KILL_PROCESS if returns => libc::SECCOMP_RET_ALLOW,
+            k => k,
+        };
+        let [c0, c1] = instruction.code.to_ne_bytes();
+        let [k0, k1, k2, k3] = k.to_ne_bytes();
+        u64::from_ne_bytes([c0, c1, instruction.jt, instruction.jf, k0, k1, k2, k3])
+    });
+    instructions.collect()
 }

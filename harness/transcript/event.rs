@@ -406,6 +406,15 @@ pub(crate) enum ServerEvent {
     },
     /// Its limit on open files was changed.
     OpenFilesLimited(u64),
+    /// A call of it has had a rare answer.
+    Answered {
+        /// The call, what it was about, and the answer, as the step says it.
+        answer: String,
+        /// Which of the calls that it could have been given to, counted from 1.
+        nth: u32,
+        /// The thread that had called.
+        thread: i32,
+    },
     /// It, or what watches it, has sounded an alarm.
     Alarm {
         /// What was said.
@@ -1300,6 +1309,11 @@ impl fmt::Display for ServerEvent {
             Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),
             Self::Toils(toil) => write!(f, "does not rest{toil}"),
             Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),
+            Self::Answered {
+                answer,
+                nth,
+                thread,
+            } => write!(f, "{answer}: call {nth}, of thread {thread}"),
             Self::Burst { lines, .. } => write!(f, "prints {lines} lines at once"),
             Self::ListensNotYet(after) => {
                 write!(f, "does not listen yet after {}", literal::Shown(*after))

@@ -129,6 +129,7 @@ impl ServerState {
             | ServerEvent::OutputCut(_)
             | ServerEvent::Workers(_)
             | ServerEvent::OpenFilesLimited(_)
+            | ServerEvent::Answered { .. }
             | ServerEvent::TimeWaitOfClients(_)
             | ServerEvent::PathRemains(_)
             | ServerEvent::Alarm { .. }

@@ -1,0 +1,183 @@
+//! Answers the calls of a server that its filter holds up: those that a step speaks of in a rare way, and all others as the kernel
+//! does.
+
+use crate::kernel::{Borrowed, BorrowedKind};
+use crate::model::system_call::{Of, RareAnswer, SystemCall, When, With};
+use crate::sys::notification::{Answer, Call, Listener};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// A thread that answers for as long as there is somebody to answer.
+#[derive(Debug)]
+pub(crate) struct Answerer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    orders: Mutex<Vec<Order>>,
+    given: Mutex<Vec<Given>>,
+}
+
+/// A rare answer that is to be given, and how far that has come.
+#[derive(Debug)]
+struct Order {
+    answer: RareAnswer,
+    since: Instant,
+    /// How many calls it could have been given to.
+    seen: u32,
+}
+
+/// A rare answer that was given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    pub(crate) at: Instant,
+    /// The thread that had called.
+    pub(crate) thread: i32,
+    pub(crate) answer: RareAnswer,
+    /// Which of the calls that it could have been given to, counted from 1.
+    pub(crate) nth: u32,
+}
+
+impl Order {
+    /// Whether a call gets it that comes now.
+    fn takes(&mut self, call: SystemCall, of: Of, now: Instant) -> bool {
+        if self.answer.call != call || self.answer.of != of {
+            return false;
+        }
+        self.seen += 1;
+        match self.answer.when {
+            When::From { first, times } => self.seen >= first && self.seen - first < times,
+            When::For(time) => now.duration_since(self.since) < time,
+            When::Always => true,
+        }
+    }
+}
+
+impl Answerer {
+    /// Answers from now on what a listener tells of.
+    pub(super) fn start(listener: Listener) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let own = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("call-answers".to_owned())
+            .spawn(move || answer_all(&listener, &own))?;
+        Ok(Self { shared })
+    }
+
+    /// Gives a rare answer from now on.
+    pub(crate) fn order(&self, answer: RareAnswer) {
+        let order = Order {
+            answer,
+            since: Instant::now(),
+            seen: 0,
+        };
+        let orders = self.shared.orders.lock();
+        orders.unwrap_or_else(PoisonError::into_inner).push(order);
+    }
+
+    /// Gives none any more.
+    pub(crate) fn leave_all_to_the_kernel(&self) {
+        let orders = self.shared.orders.lock();
+        orders.unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Takes those that were given since the last call.
+    pub(crate) fn take_given(&self) -> Vec<Given> {
+        let given = self.shared.given.lock();
+        std::mem::take(&mut *given.unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Answers until nobody is left who could ask.
+fn answer_all(listener: &Listener, shared: &Shared) {
+    loop {
+        let mut ready = [PollFd::new(listener, PollFlags::IN)];
+        match poll(&mut ready, None) {
+            Err(Errno::INTR) => continue,
+            Err(_) => return,
+            Ok(_) => {}
+        }
+        let told = ready[0].revents();
+        if told.contains(PollFlags::IN) {
+            match listener.next() {
+                Ok(Some(call)) => shared.answer(listener, &call),
+                Ok(None) => {}
+                Err(_) => return,
+            }
+        } else if told.intersects(PollFlags::HUP | PollFlags::ERR) {
+            return;
+        }
+    }
+}
+
+impl Shared {
+    fn answer(&self, listener: &Listener, call: &Call) {
+        let rare = self.rare(call);
+        let answer = match &rare {
+            Some(given) => match given.answer.with {
+                With::Error(error) => Answer::Fails(Errno::from_raw_os_error(error.number)),
+                With::AtMost(_) => Answer::GoesOn,
+            },
+            None => Answer::GoesOn,
+        };
+        let is_answered = listener.answer(call, answer);
+        if let Some(given) = rare.filter(|_| is_answered) {
+            let all = self.given.lock();
+            all.unwrap_or_else(PoisonError::into_inner).push(given);
+        }
+    }
+
+    /// The rare answer that a call is to get.
+    fn rare(&self, call: &Call) -> Option<Given> {
+        let kind = SystemCall::of_number(call.number)?;
+        let orders = self.orders.lock();
+        let mut orders = orders.unwrap_or_else(PoisonError::into_inner);
+        if !orders.iter().any(|order| order.answer.call == kind) {
+            return None;
+        }
+        let at = Instant::now();
+        let about = about(kind, call)?;
+        let (answer, nth) = orders.iter_mut().find_map(|order| {
+            let is_next = order.takes(kind, about, at);
+            is_next.then_some((order.answer, order.seen))
+        })?;
+        Some(Given {
+            at,
+            thread: call.thread,
+            answer,
+            nth,
+        })
+    }
+}
+
+/// What a call is about; `None` where nobody may look.
+fn about(kind: SystemCall, call: &Call) -> Option<Of> {
+    match kind {
+        SystemCall::Wait | SystemCall::Fork | SystemCall::Open | SystemCall::Map => {
+            return Some(Of::Nothing);
+        }
+        _ => {}
+    }
+    let number = call.arguments[0] as i32;
+    let descriptor = Borrowed::of(call.thread, number).ok()?;
+    Some(match descriptor.kind {
+        _ if is_output(call.thread, number, &descriptor) => Of::Output,
+        BorrowedKind::Listener => Of::Listener,
+        BorrowedKind::Stream => Of::Connection,
+        BorrowedKind::Datagrams => Of::Datagrams,
+        BorrowedKind::File => Of::File,
+        BorrowedKind::Other => return None,
+    })
+}
+
+/// Whether a descriptor is one of the standard outputs, or another one of the same file.
+fn is_output(thread: i32, number: i32, descriptor: &Borrowed) -> bool {
+    let is_the_same = |standard: i32| {
+        let standard = Borrowed::of(thread, standard).ok();
+        standard.is_some_and(|standard| standard.identity() == descriptor.identity())
+    };
+    matches!(number, 1 | 2) || [1, 2].into_iter().any(is_the_same)
+}
