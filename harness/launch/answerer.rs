@@ -28,6 +28,18 @@ struct Order {
     since: Instant,
     /// How many calls it could have been given to.
     seen: u32,
+    /// How many it was given to.
+    given: u32,
+}
+
+/// A rare answer that is given no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tally {
+    pub(crate) answer: RareAnswer,
+    /// How many calls it could have been given to.
+    pub(crate) seen: u32,
+    /// How many it was given to.
+    pub(crate) given: u32,
 }
 
 /// A rare answer that was given.
@@ -48,11 +60,13 @@ impl Order {
             return false;
         }
         self.seen += 1;
-        match self.answer.when {
+        let is_given = match self.answer.when {
             When::From { first, times } => self.seen >= first && self.seen - first < times,
             When::For(time) => now.duration_since(self.since) < time,
             When::Always => true,
-        }
+        };
+        self.given += u32::from(is_given);
+        is_given
     }
 }
 
@@ -73,15 +87,22 @@ impl Answerer {
             answer,
             since: Instant::now(),
             seen: 0,
+            given: 0,
         };
         let orders = self.shared.orders.lock();
         orders.unwrap_or_else(PoisonError::into_inner).push(order);
     }
 
-    /// Gives none any more.
-    pub(crate) fn leave_all_to_the_kernel(&self) {
+    /// Gives none any more; returns what came of each.
+    pub(crate) fn end(&self) -> Vec<Tally> {
         let orders = self.shared.orders.lock();
-        orders.unwrap_or_else(PoisonError::into_inner).clear();
+        let mut orders = orders.unwrap_or_else(PoisonError::into_inner);
+        let ended = orders.drain(..).map(|order| Tally {
+            answer: order.answer,
+            seen: order.seen,
+            given: order.given,
+        });
+        ended.collect()
     }
 
     /// Takes those that were given since the last call.

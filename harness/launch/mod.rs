@@ -21,7 +21,7 @@ mod target;
 #[cfg(feature = "cli")]
 mod target_text;
 
-pub(crate) use answerer::{Answerer, Given};
+pub(crate) use answerer::{Answerer, Tally};
 pub(crate) use backends::{Backend, Backends, DropsBehind, LookBehind};
 pub use elsewhere::Elsewhere;
 pub(crate) use process::{Burst, Process};

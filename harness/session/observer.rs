@@ -10,7 +10,7 @@ use crate::kernel::{
     Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table, Watched,
 };
 use crate::launch::lab::Lab;
-use crate::launch::{Backends, Burst, DropsBehind, LookBehind, Server};
+use crate::launch::{Answerer, Backends, Burst, DropsBehind, LookBehind, Server, Tally};
 use crate::model::address::Address;
 use crate::model::limits::{
     DELAY_WORTH_RECORDING, LET_GO_WITHIN, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME,
@@ -470,11 +470,37 @@ impl Observer {
         }
     }
 
+    /// Who answers calls of the server, where somebody holds them up.
+    fn answerer(&self) -> Option<&Answerer> {
+        let process = self.server.as_ref().and_then(|server| server.process());
+        process.and_then(|process| process.answerer())
+    }
+
+    /// Leaves all calls of the server to the kernel again. A rare answer that no call has had proves nothing.
+    pub(super) fn end_answers(&self) {
+        let ended = self.answerer().map(Answerer::end);
+        self.record_answers();
+        for Tally {
+            answer,
+            seen,
+            given,
+        } in ended.unwrap_or_default()
+        {
+            let step = Fault::Step(format!("server {}", answer.form()));
+            let evidence = match (seen, given) {
+                (0, _) => "the server has made no such call".to_owned(),
+                (seen, 0) => {
+                    format!("the server has made {seen} such calls, none of which was meant")
+                }
+                (_, given) => format!("{given} of its calls were answered so"),
+            };
+            self.prove(step, given > 0, &evidence);
+        }
+    }
+
     /// Writes down which calls of the server have had a rare answer.
     pub(super) fn record_answers(&self) {
-        let process = self.server.as_ref().and_then(|server| server.process());
-        let answerer = process.and_then(|process| process.answerer());
-        let given = answerer.map(|answerer| answerer.take_given());
+        let given = self.answerer().map(Answerer::take_given);
         for given in given.unwrap_or_default() {
             self.record_server(ServerEvent::Answered {
                 answer: given.answer.form().to_string(),

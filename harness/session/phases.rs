@@ -215,7 +215,11 @@ impl<'a> Session<'a> {
                 Flow::Continue(())
             }
             Next::Perform(phase) => match trial.performs(phase) {
-                Some(scenario) => self.phase(phase, scenario).await?,
+                Some(scenario) => {
+                    let flow = self.phase(phase, scenario).await?;
+                    self.observer.end_answers();
+                    flow
+                }
                 None => Flow::Continue(()),
             },
         };
