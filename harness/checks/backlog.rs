@@ -280,7 +280,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[
             Need::STREAM,
             Need::SEVERAL_AT_ONCE,
-            Need::CROWD,
+            Need::TAKES_A_CROWD,
             Need::SHARED_PROCESS,
         ],
         policy: Policy {

@@ -120,8 +120,12 @@ pub(super) fn narrow(subject: &Subject) -> ConnectOptions {
 const MOST_REQUESTS: usize = 1_000_000;
 const MOST_ASKED: usize = 60 << 20;
 
-/// Requests in a row whose replies are about so many bytes; `None` where the server does not promise to answer such, or their
-/// length is not known.
+/// More bytes of replies than the kernel takes of a server whose client reads nothing and has a small buffer: 4 MiB (tcp_wmem,
+/// tcp(7)).
+const MORE_THAN_IS_HELD: usize = 6 << 20;
+
+/// Requests in a row whose replies are about so many bytes, or as many as can be asked for; `None` where the server does not promise
+/// to answer such, or their length is not known.
 pub(super) fn requests(subject: &Subject, bytes: usize) -> Option<Data> {
     if let Some(model) = subject.profile.model() {
         return Some(bulk(model, bytes, subject.seed));
@@ -133,9 +137,25 @@ pub(super) fn requests(subject: &Subject, bytes: usize) -> Option<Data> {
     };
     let are_answered = needs.iter().all(|need| need.unmet(subject).is_none());
     let all = bytes / reply.length().max(1);
-    let few = MOST_REQUESTS.min(MOST_ASKED / request.len().max(1));
-    let times = all.min(few).max(1);
+    let times = all.min(most_requests(&request)).max(1);
     are_answered.then(|| Data::literal(request).times(times as u32))
+}
+
+/// How often a request may be sent in a row.
+fn most_requests(request: &[u8]) -> usize {
+    MOST_REQUESTS.min(MOST_ASKED / request.len().max(1))
+}
+
+/// Whether a client may ask for more than the kernel holds.
+pub(super) fn may_ask_for_more_than_is_held(subject: &Subject) -> bool {
+    let request = dialogue::request(&subject.profile).unwrap_or_default();
+    match dialogue::reply(&subject.profile) {
+        _ if requests(subject, 1).is_none() => false,
+        Some(Expectation::Data(reply)) if subject.profile.model().is_none() => {
+            most_requests(&request) * reply.length() >= MORE_THAN_IS_HELD
+        }
+        _ => true,
+    }
 }
 
 /// Client 0 is served in the time that one takes whom nobody keeps waiting, while client 1 has come so far. Where a server has nothing to
@@ -268,6 +288,27 @@ mod tests {
             format!("[[exchange]]\nsend = '{send}'\nreply = '{reply}'\n[promises]\n{promises}\n");
         let asked = requests(&server(&profile), bytes)?;
         Some(asked.length() / request)
+    }
+
+    #[test]
+    fn replies_come_to_more_than_is_held_where_they_are_long_beside_their_requests() {
+        let may = |send: &str, reply: &str, pipelining: &str| {
+            let exchange = format!("[[exchange]]\nsend = '{send}'\nreply = '{reply}'\n");
+            let promises =
+                format!("after-exchange = \"stays-open\"\npipelining = \"{pipelining}\"");
+            let profile = format!("{exchange}[promises]\n{promises}\n");
+            may_ask_for_more_than_is_held(&server(&profile))
+        };
+        assert!(may("a", "1234567", "answers"));
+        assert!(
+            !may("a", "123456", "answers"),
+            "a million of them are fewer"
+        );
+        assert!(!may("a", "1234567", "forbidden"));
+        assert!(!may(&"a".repeat(200), "1234567", "answers"));
+        assert!(may_ask_for_more_than_is_held(&server(
+            "model = \"echo\"\nframing = \"line\"\n"
+        )));
     }
 
     #[test]

@@ -6,7 +6,9 @@ use crate::model::dialogue;
 use crate::model::expectation::Expectation;
 use crate::model::limits::SILENCE;
 use crate::model::need::Need;
-use crate::model::profile::{AfterExchange, Framing, HalfClose, IdleTimeout, Serves, Transport};
+use crate::model::profile::{
+    AfterExchange, Framing, HalfClose, IdleTimeout, MostConnections, Serves, Transport,
+};
 use crate::model::subject::Subject;
 use std::time::Duration;
 
@@ -194,6 +196,16 @@ impl Need {
             most.is_none_or(|most| most > 16)
         },
         reason: "the server promises to hold too few connections (most-connections) for a crowd",
+    };
+
+    /// A server that may be met by so many clients: whom it has no room for it turns away only where it promises to.
+    pub(crate) const TAKES_A_CROWD: Self = Self {
+        word: "takes a crowd",
+        met: |subject| {
+            let limit = subject.profile.promises.most_connections.as_ref();
+            (Self::CROWD.met)(subject) || limit.is_some_and(MostConnections::waits)
+        },
+        reason: Self::CROWD.reason,
     };
 
     /// A server that waits for what its clients say.
@@ -441,6 +453,15 @@ impl Need {
                  reply without holes",
     };
 
+    /// Replies that are more than the kernel takes of a server, so that the rest is left to it.
+    pub(crate) const ASKS_FOR_MORE_THAN_IS_HELD: Self = Self {
+        word: "asks for more than is held",
+        met: derive::may_ask_for_more_than_is_held,
+        reason: "the profile has no model, and no request that may be sent many times in a row (pipelining = \"answers\") for a \
+                 reply without holes that is long enough for the replies to be more than the kernel holds (4 MiB); the last \
+                 exchange is the one that is repeated",
+    };
+
     /// The promise of how long a client is ignored that has said what is no request.
     pub(crate) const THROTTLING: Self = Self {
         word: "throttling",
@@ -555,6 +576,9 @@ mod tests {
         assert!(met(Need::MOST_CONNECTIONS, &most(1_000)));
         assert!(!met(Need::MOST_CONNECTIONS, &most(1_001)));
         assert!(met(Need::CROWD, &most(17)) && !met(Need::CROWD, &most(16)));
+        let waits = "most-connections = { in-all = 8, refused = \"waits\" }";
+        assert!(met(Need::TAKES_A_CROWD, waits) && !met(Need::CROWD, waits));
+        assert!(met(Need::TAKES_A_CROWD, &most(17)) && !met(Need::TAKES_A_CROWD, &most(16)));
         let longest = |bytes: usize| format!("longest = \"{bytes}B\"");
         assert!(met(Need::LONGEST, &longest(4 << 20)));
         assert!(!met(Need::LONGEST, &longest((4 << 20) + 1)));

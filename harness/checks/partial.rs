@@ -10,7 +10,7 @@ use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation};
 use crate::model::defect::Defect;
-use crate::model::dialogue::{self, ClientSteps, scenario, server_expects, settle};
+use crate::model::dialogue::{self, ClientSteps, Conversation, scenario, server_expects, settle};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
 use crate::model::profile::{Framing, Model};
@@ -135,17 +135,21 @@ fn buffer_all(stream: &mut Stream) -> std::io::Result<()> {
     writer.join().unwrap_or(Ok(())).and(read)
 }
 
-/// A conversation for each way to cut the request.
+/// A conversation for each way to cut each of the requests that the profile has; those before and behind it come whole.
 ///
 /// A server that knows its answer from the beginning of the request may close before the rest has come; the rest then
 /// resets the connection, after the reply.
-fn cut_requests(subject: &Subject, cuts: Vec<Segmentation>) -> Vec<Vec<Line>> {
-    let request = dialogue::request(&subject.profile).unwrap_or_default();
-    let conversation = |segmentation| {
-        let steps = ClientSteps::of(0)
-            .open(subject)
-            .send_parts(Data::literal(request.clone()), segmentation, subject)
-            .expect_reply(subject);
+fn cut_requests(subject: &Subject, cuts: impl Fn(usize) -> Vec<Segmentation>) -> Vec<Vec<Line>> {
+    let talk = |conversation: &Conversation, cut: usize, at: &Segmentation| {
+        let mut steps = ClientSteps::of(0).greeted(subject);
+        for (n, (request, owed)) in conversation.asked.iter().enumerate() {
+            let whole = Segmentation::Whole;
+            let segmentation = if n == cut { at } else { &whole };
+            let request = Data::literal(request.clone());
+            steps = steps
+                .send_parts(request, segmentation.clone(), subject)
+                .expect(owed.clone());
+        }
         let steps = match subject.profile.closes_after_exchange() {
             true => steps
                 .expect_end(&[End::Fin, End::Reset])
@@ -154,7 +158,27 @@ fn cut_requests(subject: &Subject, cuts: Vec<Segmentation>) -> Vec<Vec<Line>> {
         };
         steps.lines()
     };
-    cuts.into_iter().map(conversation).collect()
+    let mut all = Vec::new();
+    for conversation in dialogue::conversations(&subject.profile) {
+        let asked = conversation.asked.iter().enumerate();
+        for (n, (request, _)) in asked.skip(conversation.shared) {
+            let cuts = cuts(request.len());
+            all.extend(cuts.iter().map(|at| talk(&conversation, n, at)));
+        }
+    }
+    all
+}
+
+/// One and a half requests, and the other half when the first has been answered: a reply that waits for the end of the next request
+/// never comes to a client that waits for it.
+fn answered_before_the_rest(request: &[u8], subject: &Subject) -> Vec<Line> {
+    let (half, rest) = request.split_at(request.len() / 2);
+    let and_a_half = [request, half].concat();
+    let owed = dialogue::reply(&subject.profile).unwrap_or(Expectation::Taken);
+    let steps = ClientSteps::of(0).open(subject).send(and_a_half);
+    let steps = steps.expect_within(owed, subject.in_time());
+    let steps = steps.send(rest).expect_reply(subject);
+    steps.finish(subject).lines()
 }
 
 /// The largest payload of a deep run: ten times the largest of another.
@@ -210,8 +234,8 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A request that arrives in two segments is answered as if it had come in one, wherever it is cut.",
         why: "One recv is taken for one message: \
               https://github.com/uwplse/verdi-raft/issues/53 https://github.com/foxweb/pico/issues/29",
-        method: "The request is sent in two segments, cut at each position; the second follows when the kernel shows \
-                   that the server has read the first.",
+        method: "Each request of the profile is sent in two segments, cut at each position; the second follows when the kernel \
+                   shows that the server has read the first.",
         quantities: "Of a request of up to 24 bytes every position is tried, of a longer one the first and the last \
                      six and about a dozen between, where parsers change their state. With --deep every position.",
         fix: "Collect bytes until the protocol says that the message is complete.",
@@ -219,13 +243,13 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::LONG_REQUEST],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let length = dialogue::request(&subject.profile).map_or(0, |request| request.len());
-            let at = cuts(length, subject.deep)
-                .into_iter()
-                .map(|at| Segmentation::At(vec![at]));
+            let at = |length| {
+                let cuts = cuts(length, subject.deep).into_iter();
+                cuts.map(|at| Segmentation::At(vec![at])).collect()
+            };
             Some(in_one_or_each(
-                "the request in two segments",
-                cut_requests(subject, at.collect()),
+                "each request in two segments",
+                cut_requests(subject, at),
                 subject,
             ))
         },
@@ -240,7 +264,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A request that arrives a byte at a time is answered as if it had come at once.",
         why: "A parser that starts afresh at each read never sees more than one byte: \
               https://github.com/marcomorain/garcon/issues/2",
-        method: "The request is sent one byte a segment; each follows when the server has read the one before. Over TLS \
+        method: "Each request of the profile is sent one byte a segment; each follows when the server has read the one before. Over TLS \
                  another client's ClientHello comes so, too.",
         quantities: "",
         fix: "Keep what was read until the message is complete.",
@@ -248,8 +272,12 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::LONG_REQUEST],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let lines = cut_requests(subject, vec![Segmentation::Pieces(1)]);
-            let mut all = in_one_or_each("the request a byte at a time", lines, subject);
+            let bytes = |length| match length {
+                0 | 1 => Vec::new(),
+                _ => vec![Segmentation::Pieces(1)],
+            };
+            let lines = cut_requests(subject, bytes);
+            let mut all = in_one_or_each("each request a byte at a time", lines, subject);
             all.extend(hello_byte_by_byte(subject));
             Some(all)
         },
@@ -369,7 +397,8 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A request whose beginning arrives with the one before is answered too.",
         why: "The half that came early is thrown away with the buffer: \
               https://github.com/aether-lang-dev/aether/issues/1834",
-        method: "One and a half requests are sent in one segment, the other half in the next.",
+        method: "One and a half requests are sent in one segment, the other half in the next; once not before the reply to the \
+                   first has come.",
         quantities: "Of a request of up to 24 bytes every position is tried, of a longer one the first and the last \
                      six and about a dozen between. With --deep every position.",
         fix: "Keep what is left in the buffer after a message.",
@@ -397,9 +426,11 @@ pub(super) const CHECKS: &[Check] = &[
                     .lines()
             };
             let cuts = cuts(request.len(), subject.deep);
+            let mut lines: Vec<_> = cuts.into_iter().map(conversation).collect();
+            lines.push(answered_before_the_rest(&request, subject));
             Some(in_one_or_each(
                 "one and a half requests, then the rest",
-                cuts.into_iter().map(conversation).collect(),
+                lines,
                 subject,
             ))
         },
@@ -619,7 +650,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[
             Need::STREAM,
             Need::REPLY,
-            Need::ASKS_FOR_MUCH,
+            Need::ASKS_FOR_MORE_THAN_IS_HELD,
             Need::NO_OUTPUT_LIMIT,
         ],
         policy: Policy::SHOULD,

@@ -188,6 +188,7 @@ mod tests {
                 ("skip", Not),
                 ("deep", AsGiven),
                 ("cases", AsGiven),
+                ("no_shrink", AsGiven),
                 ("verbose", Not),
                 ("min_checks", Not),
                 ("filter_expr", Not),

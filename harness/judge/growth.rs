@@ -1081,7 +1081,7 @@ mod tests {
             let course = course(Figure::Memory, (1, 1), &[dose]);
             behind(pressed, course).has_looked_far()
         };
-        assert!(far((4_000, 0), (96, 0)) && !far((4_000, 0), (95, 0)));
+        assert!(far((24_000, 0), (576, 0)) && !far((24_000, 0), (575, 0)));
         assert!(far((1, 255 * MIB), (1, MIB)) && !far((1, 255 * MIB), (1, MIB - 1)));
         assert!(course(Figure::Memory, (1, 1), &[(LARGEST_CACHE, 0)]).has_looked_far());
     }

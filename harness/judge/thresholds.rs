@@ -67,8 +67,9 @@ pub(super) const LEAST_DOSES: usize = 2;
 /// For how long doses go on growing while it is open whether what grows is a leak: a cache is filled by thousands.
 pub(super) const DOSES_WITHIN: Duration = Duration::from_secs(12);
 
-/// The largest cache of memory, in connections, that what every client costs is told from.
-pub(super) const LARGEST_CACHE: usize = 4_096;
+/// The largest cache of memory, in connections, that what every client costs is told from: OpenSSL keeps 20,480 sessions
+/// (`SSL_SESSION_CACHE_MAX_SIZE_DEFAULT`), and caches of applications have round numbers of thousands.
+pub(super) const LARGEST_CACHE: usize = 24_576;
 
 /// The largest, in bytes.
 pub(super) const LARGEST_CACHE_BYTES: isize = 256 << 20;

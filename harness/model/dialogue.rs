@@ -30,6 +30,40 @@ pub(crate) fn request(profile: &Profile) -> Option<Vec<u8>> {
     }
 }
 
+/// Requests that a client makes on one connection, each behind the reply to the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Conversation {
+    /// Each with what is owed for it; where the server does not reply, that it is read.
+    pub(crate) asked: Vec<(Vec<u8>, Expectation)>,
+    /// How many of the first are those of another conversation, too.
+    pub(crate) shared: usize,
+}
+
+/// The conversations in which each request is made that the profile has: one with all exchanges of a dialogue, or where the server
+/// closes after an exchange, one for each that does not open it.
+pub(crate) fn conversations(profile: &Profile) -> Vec<Conversation> {
+    let Speech::Dialogue { exchanges, .. } = &profile.speech else {
+        let owed = reply(profile).unwrap_or(Expectation::Taken);
+        let asked = request(profile).map(|request| (request, owed));
+        let asked = asked.into_iter().collect();
+        return vec![Conversation { asked, shared: 0 }];
+    };
+    let asked = |exchange: &Exchange| (exchange.send.clone(), owed(&exchange.reply));
+    let opening: Vec<_> = profile.earlier_exchanges().map(asked).collect();
+    let earlier = &exchanges[..exchanges.len().saturating_sub(1)];
+    let closes = profile.closes_after_exchange();
+    let alone = earlier
+        .iter()
+        .filter(|exchange| closes && !exchange.is_opening());
+    let last = exchanges.last().into_iter().map(|last| (last, 0));
+    let all = alone.map(|exchange| (exchange, opening.len())).chain(last);
+    all.map(|(exchange, shared)| Conversation {
+        asked: [&opening[..], &[asked(exchange)]].concat(),
+        shared,
+    })
+    .collect()
+}
+
 /// The first half of the request, which is none yet; `None` where any byte is one.
 pub(crate) fn half_a_request(profile: &Profile) -> Option<Vec<u8>> {
     let framing = profile.model().map(|model| model.framing);
@@ -444,5 +478,34 @@ pub(crate) fn scenario(
             .collect(),
         waived: Vec::new(),
         lines: parts.into_iter().flatten().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said in each conversation, with how many of it are said in another one, too.
+    fn said(promises: &str) -> Vec<(Vec<String>, usize)> {
+        let exchange = |text: &str| format!("[[exchange]]\nsend = '{text}'\nreply = '{text}'\n");
+        let opening = format!("{}once = true\n", exchange("hi"));
+        let all = [opening, exchange("one"), exchange("two")].concat();
+        let profile = format!("{all}[promises]\n{promises}\n");
+        let profile = Profile::parse("talks", &profile).unwrap();
+        let text = |(bytes, _): &(Vec<u8>, _)| String::from_utf8(bytes.clone()).unwrap();
+        let conversations = conversations(&profile).into_iter();
+        conversations
+            .map(|one| (one.asked.iter().map(text).collect(), one.shared))
+            .collect()
+    }
+
+    #[test]
+    fn each_request_is_made_in_one_conversation_behind_what_opens_it() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let stays = said("after-exchange = \"stays-open\"");
+        assert_eq!(stays, [(words(&["hi", "one", "two"]), 0)]);
+        let closes = said("after-exchange = \"closes\"");
+        let expected = [(words(&["hi", "one"]), 1), (words(&["hi", "two"]), 0)];
+        assert_eq!(closes, expected);
     }
 }

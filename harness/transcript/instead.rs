@@ -351,7 +351,7 @@ impl fmt::Display for Instead {
             Self::Descriptors { highest, limit } => write!(
                 f,
                 "its highest descriptor is {highest}, of {limit} that it may have; where it is to hold no more, promise \
-                 most-connections"
+                 most-connections, and where it ends the connections of silent clients, login-timeout or idle-timeout"
             ),
             Self::NotPrinted => f.write_str("it has not printed that"),
             Self::NotLimited => f.write_str("its limit on open files was not lowered"),

@@ -30,6 +30,8 @@ mod conclusions;
 mod coverage;
 /// Who is answered while everybody else stays.
 mod crowds;
+/// Where requests are cut, and what is owed before the rest of one has come.
+mod cuts;
 /// What got better and worse from one report to another.
 mod diff;
 /// Cases of properties, many at once.

@@ -120,6 +120,7 @@ const PERMANENT: &[&str] = &[
 /// The words of needs, which the lists for machines have; never renamed.
 const NEEDS: &[&str] = &[
     "answers again",
+    "asks for more than is held",
     "asks for much",
     "backlog",
     "closes",
@@ -171,6 +172,7 @@ const NEEDS: &[&str] = &[
     "stops with clients",
     "stream",
     "stream model",
+    "takes a crowd",
     "TCP",
     "throttling",
     "time for a burst",
