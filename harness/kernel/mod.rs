@@ -12,6 +12,7 @@ pub(crate) mod fuzzing;
 mod proc_file;
 mod process;
 mod rest;
+mod shortened;
 mod toil;
 mod watched;
 
@@ -26,5 +27,6 @@ pub(crate) use rest::{
     Activity, BUSY_FROM, Idleness, OutputPipe, RestDetector, occupations, percent, shows_waits,
     stillness,
 };
+pub(crate) use shortened::{Shortened, read_at_most, write_at_most};
 pub(crate) use toil::{Labour, Toil};
 pub(crate) use watched::{Held, OwnTime, Watched};

@@ -8,6 +8,7 @@
 
 pub(crate) mod birth;
 pub(crate) mod cpu_clock;
+pub(crate) mod foreign_memory;
 mod fork;
 mod guard;
 mod hidden;

@@ -1,0 +1,248 @@
+//! Calls of another process that read or write, done here with fewer bytes than it asked for.
+//!
+//! Nothing is lost where a signal interrupts the call meanwhile: what is read is looked at first and taken only when the process has its
+//! answer, and what is written is sent only then.
+
+use super::borrowed::{Borrowed, BorrowedKind};
+use crate::sys::foreign_memory::{self, Piece};
+use crate::sys::notification::{Answer, Call, Listener};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+/// The arguments of a call that reads or writes, whatever it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shape {
+    pieces: Vec<Piece>,
+    flags: u32,
+    /// Where the kernel says how long the other end's address is: a stream has none.
+    length_of_address: Option<Piece>,
+    /// Where the header of a message is, without ancillary data.
+    header: Option<u64>,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shortened {
+    /// It has had so many bytes, and there was more.
+    To(usize),
+    /// It was left to the kernel: it asks for no more, or for something else than bytes, or would write less only behind a signal.
+    LeftAlone,
+    /// It waits, as it does in the kernel, for something to come.
+    Waits,
+    /// It has ended meanwhile, and nothing was taken or sent.
+    Interrupted,
+}
+
+/// `struct msghdr` on machines of 64 bits: where its members are, and how long it is (recvmsg(2)).
+const HEADER_BYTES: usize = 56;
+const NAME_LENGTH: u64 = 8;
+const PIECES: usize = 16;
+const COUNT: usize = 24;
+const CONTROL_LENGTH: usize = 40;
+const FLAGS: u64 = 48;
+
+/// So many pieces at most (`UIO_MAXIOV`).
+const MOST_PIECES: usize = 1_024;
+
+impl Shape {
+    /// `None` for a call that is not done here.
+    fn of(call: &Call) -> Option<Self> {
+        let [_, a, b, c, _, e] = call.arguments;
+        let plain = |flags| Self {
+            pieces: vec![Piece {
+                at: a,
+                bytes: b as usize,
+            }],
+            flags,
+            length_of_address: None,
+            header: None,
+        };
+        match call.number {
+            libc::SYS_read | libc::SYS_write => Some(plain(0)),
+            libc::SYS_sendto => Some(plain(c as u32)),
+            libc::SYS_recvfrom => Some(Self {
+                length_of_address: (e != 0).then_some(Piece { at: e, bytes: 4 }),
+                ..plain(c as u32)
+            }),
+            libc::SYS_readv | libc::SYS_writev => Some(Self {
+                pieces: pieces(call.thread, a, b as usize)?,
+                ..plain(0)
+            }),
+            libc::SYS_recvmsg | libc::SYS_sendmsg => Self::of_message(call.thread, a, b as u32),
+            _ => None,
+        }
+    }
+
+    /// That of a message without ancillary data, which belongs to certain bytes.
+    fn of_message(thread: i32, header: u64, flags: u32) -> Option<Self> {
+        let whole = Piece {
+            at: header,
+            bytes: HEADER_BYTES,
+        };
+        let mut bytes = [0; HEADER_BYTES];
+        foreign_memory::read(thread, &[whole], &mut bytes).ok()?;
+        let word = |at: usize| {
+            let word = bytes.get(at..at + 8)?.try_into().ok()?;
+            Some(u64::from_ne_bytes(word))
+        };
+        if word(CONTROL_LENGTH)? > 0 {
+            return None;
+        }
+        Some(Self {
+            pieces: pieces(thread, word(PIECES)?, word(COUNT)? as usize)?,
+            flags,
+            length_of_address: Some(Piece {
+                at: header + NAME_LENGTH,
+                bytes: 4,
+            }),
+            header: Some(header),
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.bytes).sum()
+    }
+
+    fn has(&self, flag: i32) -> bool {
+        self.flags & flag as u32 != 0
+    }
+
+    /// Hands bytes over, and says that they came from nowhere in particular.
+    fn fill(&self, thread: i32, bytes: &[u8]) -> Result<(), Errno> {
+        foreign_memory::write(thread, &self.pieces, bytes)?;
+        if let Some(length) = self.length_of_address {
+            foreign_memory::write(thread, &[length], &0u32.to_ne_bytes())?;
+        }
+        match self.header {
+            Some(header) => {
+                let flags = Piece {
+                    at: header + FLAGS,
+                    bytes: 4,
+                };
+                foreign_memory::write(thread, &[flags], &0u32.to_ne_bytes())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The pieces that an array of `struct iovec` names.
+fn pieces(thread: i32, at: u64, count: usize) -> Option<Vec<Piece>> {
+    let mut bytes = vec![0; count.min(MOST_PIECES) * 16];
+    let array = Piece {
+        at,
+        bytes: bytes.len(),
+    };
+    foreign_memory::read(thread, &[array], &mut bytes).ok()?;
+    let word = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes).ok();
+    let pieces = bytes.chunks_exact(16).map(|one| {
+        let (at, length) = one.split_at(8);
+        Some(Piece {
+            at: word(at)?,
+            bytes: word(length)? as usize,
+        })
+    });
+    pieces.collect()
+}
+
+/// Reads at most so many bytes for a call.
+pub(crate) fn read_at_most(
+    most: usize,
+    call: &Call,
+    socket: &Borrowed,
+    listener: &Listener,
+) -> Shortened {
+    let shape = Shape::of(call).filter(|shape| shape.bytes() > most);
+    let special = [
+        libc::MSG_PEEK,
+        libc::MSG_WAITALL,
+        libc::MSG_OOB,
+        libc::MSG_ERRQUEUE,
+        libc::MSG_TRUNC,
+    ];
+    let is_of_bytes = |shape: &Shape| !special.iter().any(|flag| shape.has(*flag));
+    let Some(shape) = shape.filter(is_of_bytes) else {
+        return leave_alone(call, listener);
+    };
+    // One more shows whether there is more.
+    let mut seen = vec![0; most + 1];
+    let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    let came = match recv(socket, &mut *seen, look) {
+        Ok((_, came)) => came,
+        Err(Errno::AGAIN) if !socket.is_non_blocking && !shape.has(libc::MSG_DONTWAIT) => {
+            return Shortened::Waits;
+        }
+        Err(Errno::AGAIN) => return leave_alone(call, listener),
+        // The kernel tells of it once.
+        Err(errno) => {
+            listener.answer(call, Answer::Fails(errno));
+            return Shortened::LeftAlone;
+        }
+    };
+    if came <= most {
+        return leave_alone(call, listener);
+    }
+    let is_filled = shape.fill(call.thread, &seen[..most]);
+    if is_filled.is_err() || !listener.answer(call, Answer::Returns(most as i64)) {
+        // What stands in its buffer is nothing to a call that has not returned.
+        return leave_alone(call, listener);
+    }
+    // It is there, and nobody else takes it: each read of the server comes by here.
+    let _ = recv(socket, &mut seen[..most], RecvFlags::DONTWAIT);
+    Shortened::To(most)
+}
+
+/// Writes at most so many bytes for a call that does not wait. One that waits writes all, unless a signal comes (send(2)).
+pub(crate) fn write_at_most(
+    most: usize,
+    call: &Call,
+    socket: &Borrowed,
+    listener: &Listener,
+) -> Shortened {
+    let shape = Shape::of(call).filter(|shape| shape.bytes() > most);
+    let never_waits = |shape: &Shape| {
+        let may_wait = !socket.is_non_blocking && !shape.has(libc::MSG_DONTWAIT);
+        !may_wait && !shape.has(libc::MSG_OOB) && socket.kind == BorrowedKind::Stream
+    };
+    let Some(shape) = shape.filter(never_waits) else {
+        return leave_alone(call, listener);
+    };
+    let mut bytes = vec![0; most];
+    let is_read = foreign_memory::read(call.thread, &shape.pieces, &mut bytes);
+    if is_read.is_err() || !takes_some(socket) {
+        return leave_alone(call, listener);
+    }
+    if !listener.answer(call, Answer::Returns(most as i64)) {
+        return Shortened::Interrupted;
+    }
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        match send(socket, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(sent) => rest = &rest[sent..],
+            Err(Errno::AGAIN) => {
+                let _ = poll(&mut [PollFd::new(socket, PollFlags::OUT)], None);
+            }
+            Err(Errno::INTR) => {}
+            // The kernel too has taken bytes of which the end of a connection kept some.
+            Err(_) => break,
+        }
+    }
+    Shortened::To(most)
+}
+
+/// Whether bytes are taken now.
+fn takes_some(socket: &Borrowed) -> bool {
+    let mut ready = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT)];
+    let now = rustix::event::Timespec::default();
+    poll(&mut ready, Some(&now)).is_ok_and(|_| ready[0].revents() == PollFlags::OUT)
+}
+
+/// The kernel does all of it.
+fn leave_alone(call: &Call, listener: &Listener) -> Shortened {
+    match listener.answer(call, Answer::GoesOn) {
+        true => Shortened::LeftAlone,
+        false => Shortened::Interrupted,
+    }
+}
