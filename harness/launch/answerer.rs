@@ -1,10 +1,10 @@
 //! Answers the calls of a server that its filter holds up: those that a step speaks of in a rare way, and all others as the kernel
 //! does.
 
-use crate::kernel::{Borrowed, BorrowedKind};
+use crate::kernel::{Borrowed, BorrowedKind, Shortened, read_at_most, write_at_most};
 use crate::model::system_call::{Of, RareAnswer, SystemCall, When, With};
 use crate::sys::notification::{Answer, Call, Listener};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -112,19 +112,37 @@ impl Answerer {
     }
 }
 
+/// How often is looked whether a read that waits here was interrupted, of which nobody tells: until then our copy of its socket holds
+/// up the FIN.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
+
+/// A read that waits for something to come, as it would in the kernel.
+struct Waiting {
+    call: Call,
+    socket: Borrowed,
+    given: Given,
+    most: usize,
+}
+
 /// Answers until nobody is left who could ask.
 fn answer_all(listener: &Listener, shared: &Shared) {
+    let mut waiting: Vec<Waiting> = Vec::new();
     loop {
-        let mut ready = [PollFd::new(listener, PollFlags::IN)];
-        match poll(&mut ready, None) {
+        let told = match look(listener, &waiting) {
+            Ok(told) => told,
             Err(Errno::INTR) => continue,
             Err(_) => return,
-            Ok(_) => {}
-        }
-        let told = ready[0].revents();
+        };
+        waiting = waiting
+            .into_iter()
+            .filter_map(|one| shared.go_on(one, listener))
+            .collect();
         if told.contains(PollFlags::IN) {
             match listener.next() {
-                Ok(Some(call)) => shared.answer(listener, &call),
+                Ok(Some(call)) => waiting.extend(shared.answer(listener, call)),
                 Ok(None) => {}
                 Err(_) => return,
             }
@@ -134,25 +152,71 @@ fn answer_all(listener: &Listener, shared: &Shared) {
     }
 }
 
+/// Waits until there is something to do; returns what the listener has to tell.
+fn look(listener: &Listener, waiting: &[Waiting]) -> Result<PollFlags, Errno> {
+    let sockets = waiting.iter().map(|one| PollFd::new(&one.socket, PollFlags::IN));
+    let mut ready: Vec<_> = std::iter::once(PollFd::new(listener, PollFlags::IN))
+        .chain(sockets)
+        .collect();
+    let limit = (!waiting.is_empty()).then_some(&LOOK);
+    poll(&mut ready, limit)?;
+    Ok(ready[0].revents())
+}
+
 impl Shared {
-    fn answer(&self, listener: &Listener, call: &Call) {
-        let rare = self.rare(call);
-        let answer = match &rare {
-            Some(given) => match given.answer.with {
-                With::Error(error) => Answer::Fails(Errno::from_raw_os_error(error.number)),
-                With::AtMost(_) => Answer::GoesOn,
-            },
-            None => Answer::GoesOn,
+    /// Answers a call; returns it where it waits.
+    fn answer(&self, listener: &Listener, call: Call) -> Option<Waiting> {
+        let Some((given, descriptor)) = self.rare(&call) else {
+            listener.answer(&call, Answer::GoesOn);
+            return None;
         };
-        let is_answered = listener.answer(call, answer);
-        if let Some(given) = rare.filter(|_| is_answered) {
-            let all = self.given.lock();
-            all.unwrap_or_else(PoisonError::into_inner).push(given);
+        match given.answer.with {
+            With::Error(error) => {
+                let fails = Answer::Fails(Errno::from_raw_os_error(error.number));
+                if listener.answer(&call, fails) {
+                    self.note(given);
+                }
+                None
+            }
+            With::AtMost(most) => {
+                let Some(socket) = descriptor else {
+                    listener.answer(&call, Answer::GoesOn);
+                    return None;
+                };
+                let waiting = Waiting {
+                    call,
+                    socket,
+                    given,
+                    most,
+                };
+                self.go_on(waiting, listener)
+            }
         }
     }
 
-    /// The rare answer that a call is to get.
-    fn rare(&self, call: &Call) -> Option<Given> {
+    /// Goes on with a call that is to read or write less; returns it where it still waits.
+    fn go_on(&self, one: Waiting, listener: &Listener) -> Option<Waiting> {
+        let shortened = match one.given.answer.call {
+            SystemCall::Write => write_at_most(one.most, &one.call, &one.socket, listener),
+            _ => read_at_most(one.most, &one.call, &one.socket, listener),
+        };
+        match shortened {
+            Shortened::Waits => listener.still_waits(&one.call).then_some(one),
+            Shortened::To(_) => {
+                self.note(one.given);
+                None
+            }
+            Shortened::LeftAlone | Shortened::Interrupted => None,
+        }
+    }
+
+    fn note(&self, given: Given) {
+        let all = self.given.lock();
+        all.unwrap_or_else(PoisonError::into_inner).push(given);
+    }
+
+    /// The rare answer that a call is to get, and what the call is about.
+    fn rare(&self, call: &Call) -> Option<(Given, Option<Borrowed>)> {
         let kind = SystemCall::of_number(call.number)?;
         let orders = self.orders.lock();
         let mut orders = orders.unwrap_or_else(PoisonError::into_inner);
@@ -160,38 +224,40 @@ impl Shared {
             return None;
         }
         let at = Instant::now();
-        let about = about(kind, call)?;
+        let (about, descriptor) = about(kind, call)?;
         let (answer, nth) = orders.iter_mut().find_map(|order| {
             let is_next = order.takes(kind, about, at);
             is_next.then_some((order.answer, order.seen))
         })?;
-        Some(Given {
+        let given = Given {
             at,
             thread: call.thread,
             answer,
             nth,
-        })
+        };
+        Some((given, descriptor))
     }
 }
 
 /// What a call is about; `None` where nobody may look.
-fn about(kind: SystemCall, call: &Call) -> Option<Of> {
+fn about(kind: SystemCall, call: &Call) -> Option<(Of, Option<Borrowed>)> {
     match kind {
         SystemCall::Wait | SystemCall::Fork | SystemCall::Open | SystemCall::Map => {
-            return Some(Of::Nothing);
+            return Some((Of::Nothing, None));
         }
         _ => {}
     }
     let number = call.arguments[0] as i32;
     let descriptor = Borrowed::of(call.thread, number).ok()?;
-    Some(match descriptor.kind {
+    let of = match descriptor.kind {
         _ if is_output(call.thread, number, &descriptor) => Of::Output,
         BorrowedKind::Listener => Of::Listener,
         BorrowedKind::Stream => Of::Connection,
         BorrowedKind::Datagrams => Of::Datagrams,
         BorrowedKind::File => Of::File,
         BorrowedKind::Other => return None,
-    })
+    };
+    Some((of, Some(descriptor)))
 }
 
 /// Whether a descriptor is one of the standard outputs, or another one of the same file.
