@@ -174,9 +174,8 @@ fn cut_requests(subject: &Subject, cuts: impl Fn(usize) -> Vec<Segmentation>) ->
 fn answered_before_the_rest(request: &[u8], subject: &Subject) -> Vec<Line> {
     let (half, rest) = request.split_at(request.len() / 2);
     let and_a_half = [request, half].concat();
-    let owed = dialogue::reply(&subject.profile).unwrap_or(Expectation::Taken);
     let steps = ClientSteps::of(0).open(subject).send(and_a_half);
-    let steps = steps.expect_within(owed, subject.in_time());
+    let steps = steps.expect_reply_in_time(subject);
     let steps = steps.send(rest).expect_reply(subject);
     steps.finish(subject).lines()
 }

@@ -359,6 +359,13 @@ impl ClientSteps {
         self.expect(reply(&subject.profile).unwrap_or(Expectation::Taken))
     }
 
+    /// The same in no more time than a client takes that nobody keeps waiting.
+    #[must_use]
+    pub(crate) fn expect_reply_in_time(self, subject: &Subject) -> Self {
+        let owed = reply(&subject.profile).unwrap_or(Expectation::Taken);
+        self.expect_within(owed, subject.in_time())
+    }
+
     /// The request, and what is owed for it in no more time than a client takes that nobody keeps waiting; then its end.
     #[must_use]
     pub(crate) fn served_in_time(self, subject: &Subject) -> Self {
@@ -366,8 +373,7 @@ impl ClientSteps {
         let Some(request) = request(&subject.profile) else {
             return steps.finish(subject);
         };
-        let owed = reply(&subject.profile).unwrap_or(Expectation::Taken);
-        let steps = steps.send(request).expect_within(owed, subject.in_time());
+        let steps = steps.send(request).expect_reply_in_time(subject);
         steps.finish(subject)
     }
 

@@ -288,11 +288,13 @@ pub(crate) enum Refused {
 impl MostConnections {
     /// Whether those wait for whom there is no room.
     pub(crate) fn waits(&self) -> bool {
-        let refused = match self {
-            Self::Limit { refused, .. } => Some(refused),
-            Self::Unlimited => None,
-        };
-        refused == Some(&Refused::Waits)
+        matches!(
+            self,
+            Self::Limit {
+                refused: Refused::Waits,
+                ..
+            }
+        )
     }
 
     /// What those are told for whom there is no room, where they are told anything.

@@ -6,7 +6,7 @@ use rstest::rstest;
 
 /// The request that is easily cut wrongly is not the last.
 const PROFILE: &str = "transport = \"tcp\"\n[[exchange]]\nsend = 'PUT 6\\nabcdef'\nreply = 'abcdef\\n'\n\
-                       [[exchange]]\nsend = 'PING\\n'\nreply = 'PONG\\n'\n[promises]\nserves = \"concurrently\"\n\
+                       [[exchange]]\nsend = 'PING\\n'\nreply = 'OK\\n'\n[promises]\nserves = \"concurrently\"\n\
                        after-exchange = \"stays-open\"\npipelining = \"answers\"\n";
 
 fn check(how: &str, ids: &[&str]) -> Run {
