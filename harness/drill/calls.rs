@@ -60,7 +60,7 @@ pub(super) fn failure(line: &mut Reader<'_>) -> Read<ServerAction> {
 pub(super) fn shortening(line: &mut Reader<'_>) -> Read<ServerAction> {
     let calls = [(SystemCall::Read, "read"), (SystemCall::Write, "write")];
     let call = line.one_of("a call that has a length", &calls)?;
-    let of = of(call, &[Of::Connection], line)?;
+    let of = of(call, &[Of::Connections], line)?;
     line.one_of("how many bytes", &[((), "to")])?;
     let bytes = line.some_size()?;
     answer(call, of, With::AtMost(bytes), line)

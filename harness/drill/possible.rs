@@ -39,6 +39,7 @@ pub(super) fn first_impossible(scenario: &Scenario, over: Option<Transport>) -> 
         clients: vec![Client::default(); scenario.clients.len()],
         server: Life::Runs,
         limits_files: false,
+        answers_calls: false,
         is_signalled: false,
         is_killed: false,
         has_streams: over.is_some_and(|transport| !transport.is_datagram()),
@@ -55,6 +56,7 @@ struct State {
     clients: Vec<Client>,
     server: Life,
     limits_files: bool,
+    answers_calls: bool,
     /// It was sent a signal since it was started.
     is_signalled: bool,
     /// It was ended by KILL, and not started since.
@@ -531,6 +533,10 @@ impl State {
                 "the server's open files are not limited",
                 "write `server limit-open-files NUMBER` above",
             )),
+            (Need::AnsweredCalls, _) => (!self.answers_calls).then_some((
+                "no call of the server is answered in a rare way",
+                "write `server fail CALL with ERROR` above",
+            )),
             (_, Life::Ended) => Some((
                 "the server has ended by then",
                 "write `server start` above, or this before its end",
@@ -569,10 +575,13 @@ impl State {
             Does::Starts => {
                 self.end_all();
                 (self.server, self.limits_files) = (Life::Runs, false);
+                self.answers_calls = false;
                 self.is_killed = false;
             }
             Does::LimitsFiles => self.limits_files = true,
             Does::RestoresFiles => self.limits_files = false,
+            Does::Answers(_) => self.answers_calls = true,
+            Does::RestoresCalls => self.answers_calls = false,
             _ => {}
         }
     }

@@ -199,16 +199,21 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
     },
     Verb {
         usage: "fail CALL [of WHAT] with ERROR [from NUMBER] [* NUMBER | for DURATION | always]",
-        about: "Has a system call of the server fail as the kernel may have it fail, once or so often; only what the manual pages promise \
-                is done, and in the place of the call.",
+        about: "Has its next system calls of a kind fail as the kernel may have them fail, once or so often, as far as the manual pages promise that.",
         example: "server fail accept with ECONNABORTED",
         read: calls::failure,
     },
     Verb {
         usage: "shorten CALL [of WHAT] to SIZE [from NUMBER] [* NUMBER | for DURATION | always]",
-        about: "Has the server read or write at most so many bytes at a time, as the kernel may have it.",
+        about: "Has it read from its clients at most so many bytes at a time, or write so many where it does not wait for room.",
         example: "server shorten read to 1B always",
         read: calls::shortening,
+    },
+    Verb {
+        usage: "restore-calls",
+        about: "Leaves all of its system calls to the kernel again; a rare answer that no call has had proves nothing.",
+        example: "server restore-calls",
+        read: |_| Ok(ServerAction::RestoreCalls),
     },
     Verb {
         usage: "never output \"TEXT\"",
@@ -305,6 +310,12 @@ pub(super) const SERVER_EXPECTATIONS: &[Verb<ServerExpectation>] = &[
         about: "One of its processes has all the open files that it may have, but for one in reserve.",
         example: "server expect out-of-files",
         read: |_| Ok(ServerExpectation::OutOfFiles),
+    },
+    Verb {
+        usage: "answered",
+        about: "Its calls have had every rare answer that was said so far: all of a number, one at least of those for a time or always.",
+        example: "server require answered",
+        read: |_| Ok(ServerExpectation::Answered),
     },
 ];
 

@@ -33,6 +33,8 @@ pub(crate) enum Doubt {
         /// What it said.
         evidence: String,
     },
+    /// The server makes no call that the rare answer of a step could be given to: it has nothing to do with this server.
+    NoSuchCall(NoSuchCall),
     /// The undisturbed server did not serve a polite client.
     NotServedBefore {
         /// What that client did not get.
@@ -253,6 +255,7 @@ impl Doubt {
         match self {
             Self::Unproven { .. } => "unproven",
             Self::HostRefused { .. } => "host-refused",
+            Self::NoSuchCall(_) => "no-such-call",
             Self::NotServedBefore { .. } => "not-served-before",
             Self::TooLittleToCallBusy { .. } => "too-little-to-call-busy",
             Self::SilentByUs { .. } => "silent-by-us",
@@ -305,6 +308,7 @@ impl Doubt {
             | Self::SecondHand { .. }
             | Self::InBackground { .. }
             | Self::Unrepeatable(_)
+            | Self::NoSuchCall(_)
             | Self::HostRefused { .. } => false,
             Self::Unproven { fault, .. } => {
                 let is_a_race = !fault.is_of_a_state() && seen.waited_in_vain() < STEP_WITHIN;
@@ -350,6 +354,15 @@ impl Doubt {
     }
 }
 
+/// A rare answer to which there was no call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NoSuchCall {
+    /// The step that was to give it.
+    pub(crate) step: String,
+    /// What the server did instead.
+    pub(crate) evidence: String,
+}
+
 /// Why a requirement is not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Skip {
@@ -357,6 +370,8 @@ pub(crate) enum Skip {
     Unmet(Unmet),
     /// A client that has not spoken is kept from the server by the kernel, as the server has asked it to.
     Deferred,
+    /// The server makes no call of the kind that the check is about.
+    NoSuchCall(NoSuchCall),
     /// A step of the scenario does not happen over the server's transport.
     NotOver {
         /// The step.

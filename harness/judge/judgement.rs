@@ -2,7 +2,7 @@
 
 use super::alarms;
 use super::cause::Cause;
-use super::doubt::{Doubt, Skip};
+use super::doubt::{Doubt, NoSuchCall, Skip};
 use super::ending::{deafness, deafness_so_far, ended_by, last_exit, unexpected_end};
 use super::failed_step::{FailedStep, first_failed_step};
 use super::forbidden::{Forbidden, forbidden};
@@ -70,6 +70,7 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
             return Verdict::Skip(Skip::Deferred);
         }
         let doubt = not_yet(trial, transcript)
+            .or_else(|| uncalled(transcript))
             .or_else(|| unproven(transcript))
             .or(unkept)
             .or_else(|| hidden_haste(trial, transcript))
@@ -169,6 +170,18 @@ fn is_in_background(transcript: &Transcript) -> bool {
 fn is_deferred(transcript: &Transcript) -> bool {
     let accepted = Fault::Required(Expectation::Accepted);
     transcript.shows_deferral() && transcript.unproven().any(|(fault, _)| *fault == accepted)
+}
+
+/// A rare answer for which the server has made no call.
+fn uncalled(transcript: &Transcript) -> Option<Doubt> {
+    let mut unproven = transcript.unproven();
+    unproven.find_map(|(fault, evidence)| match fault {
+        Fault::Called(step) => Some(Doubt::NoSuchCall(NoSuchCall {
+            step: step.clone(),
+            evidence: evidence.to_owned(),
+        })),
+        _ => None,
+    })
 }
 
 fn unproven(transcript: &Transcript) -> Option<Doubt> {

@@ -27,7 +27,7 @@ pub(crate) use alarms::{add as add_alarm, recommendations};
 pub(crate) use cause::{Alarmed, Cause, Growth, Occasion, QUEUED, StepRef, Unit};
 pub(crate) use choice::{Choice, text_of, timeout_promise};
 pub(crate) use deeds::Deed;
-pub(crate) use doubt::{Doubt, Skip};
+pub(crate) use doubt::{Doubt, NoSuchCall, Skip};
 pub(crate) use growth::begins_to_tell;
 pub(crate) use judgement::judge;
 pub(crate) use next::next;

@@ -2,11 +2,16 @@
 //! server's FIN.
 
 use super::proc_file::text_of;
+use crate::sys::socket::{wake_reader, wake_writer};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use rustix::net::{SocketType, sockopt};
+use rustix::net::{SocketAddrUnix, SocketType, sockopt};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// A copy of a descriptor of another process.
 #[derive(Debug)]
@@ -48,6 +53,70 @@ impl Borrowed {
             is_non_blocking: flags.contains(rustix::fs::OFlags::NONBLOCK),
             kind,
         })
+    }
+
+    /// The port that the socket has itself.
+    pub(crate) fn own_port(&self) -> Option<u16> {
+        let address = SocketAddr::try_from(rustix::net::getsockname(&self.copy).ok()?);
+        address.ok().map(|address| address.port())
+    }
+
+    /// The path that the socket has itself.
+    pub(crate) fn own_path(&self) -> Option<PathBuf> {
+        let address = SocketAddrUnix::try_from(rustix::net::getsockname(&self.copy).ok()?).ok()?;
+        let path = address.path_bytes()?;
+        Some(OsStr::from_bytes(path).into())
+    }
+
+    /// Whether somebody is at the other end.
+    pub(crate) fn has_peer(&self) -> bool {
+        rustix::net::getpeername(&self.copy).is_ok_and(|peer| peer.is_some())
+    }
+
+    /// Whether a read of it waits for a limited time alone.
+    pub(crate) fn has_read_timeout(&self) -> bool {
+        let limit = sockopt::socket_timeout(&self.copy, sockopt::Timeout::Recv);
+        limit.is_ok_and(|limit| limit.is_some())
+    }
+
+    /// Whether it is a socket of TCP.
+    pub(crate) fn is_tcp(&self) -> bool {
+        let protocol = sockopt::socket_protocol(&self.copy);
+        protocol.is_ok_and(|protocol| protocol == Some(rustix::net::ipproto::TCP))
+    }
+
+    /// Tells those again who wait for an edge that there is something to read, as if it had come just now.
+    pub(crate) fn tell_of_input_again(&self) {
+        let _ = wake_reader(self.as_fd());
+    }
+
+    /// The same of room to write.
+    pub(crate) fn tell_of_room_again(&self) {
+        let _ = wake_writer(self.as_fd());
+    }
+
+    /// Takes the next connection from the queue and resets it, where one waits. A socket that blocks is left alone: another process of
+    /// the server may take it first, and this would wait for one more.
+    pub(crate) fn drop_next_connection(&self) {
+        if !self.is_non_blocking {
+            return;
+        }
+        if let Ok(connection) = rustix::net::accept(&self.copy) {
+            // Closed with a time-out of nothing, it is reset (socket(7), SO_LINGER).
+            let _ = sockopt::set_socket_linger(&connection, Some(std::time::Duration::ZERO));
+        }
+    }
+
+    /// Resets the connection of a socket of TCP: its client gets RST, and the server finds what it finds when a client's RST has come.
+    pub(crate) fn reset(&self) {
+        let _ = rustix::net::connect_unspec(&self.copy);
+        // The socket has no connection any more (ENOTCONN), and is shut down all the same.
+        let _ = rustix::net::shutdown(&self.copy, rustix::net::Shutdown::Both);
+    }
+
+    /// Takes the error from it of which it would tell next.
+    pub(crate) fn forget_error(&self) {
+        let _ = sockopt::socket_error(&self.copy);
     }
 
     /// What tells it from all others that are open at the same time.
@@ -103,13 +172,13 @@ mod tests {
         let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
         let file = tempfile::tempfile().unwrap();
         let (pipe, _) = rustix::pipe::pipe().unwrap();
-        assert_eq!(own(&listener).kind, BorrowedKind::Listener);
-        let stream = own(&stream);
+        assert_eq!(own(listener.as_fd()).kind, BorrowedKind::Listener);
+        let stream = own(stream.as_fd());
         assert_eq!(stream.kind, BorrowedKind::Stream);
-        assert!(stream.is_non_blocking && !own(&listener).is_non_blocking);
-        assert_eq!(own(&datagrams).kind, BorrowedKind::Datagrams);
-        assert_eq!(own(&file).kind, BorrowedKind::File);
-        assert_eq!(own(&pipe).kind, BorrowedKind::Other);
-        assert_eq!(own(&pipe).identity(), own(&pipe).identity());
+        assert!(stream.is_non_blocking && !own(listener.as_fd()).is_non_blocking);
+        assert_eq!(own(datagrams.as_fd()).kind, BorrowedKind::Datagrams);
+        assert_eq!(own(file.as_fd()).kind, BorrowedKind::File);
+        assert_eq!(own(pipe.as_fd()).kind, BorrowedKind::Other);
+        assert_eq!(own(pipe.as_fd()).identity(), own(pipe.as_fd()).identity());
     }
 }

@@ -25,8 +25,8 @@ struct Shape {
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shortened {
-    /// It has had so many bytes, and there was more.
-    To(usize),
+    /// It has had fewer bytes than these, for which it had asked, and there was more.
+    Of(usize),
     /// It was left to the kernel: it asks for no more, or for something else than bytes, or would write less only behind a signal.
     LeftAlone,
     /// It waits, as it does in the kernel, for something to come.
@@ -191,7 +191,9 @@ pub(crate) fn read_at_most(
     }
     // It is there, and nobody else takes it: each read of the server comes by here.
     let _ = recv(socket, &mut seen[..most], RecvFlags::DONTWAIT);
-    Shortened::To(most)
+    // The rest comes now: behind a short read nothing is left to read (epoll(7)), and who waits for an edge needs one.
+    socket.tell_of_input_again();
+    Shortened::Of(shape.bytes())
 }
 
 /// Writes at most so many bytes for a call that does not wait. One that waits writes all, unless a signal comes (send(2)).
@@ -229,7 +231,8 @@ pub(crate) fn write_at_most(
             Err(_) => break,
         }
     }
-    Shortened::To(most)
+    socket.tell_of_room_again();
+    Shortened::Of(shape.bytes())
 }
 
 /// Whether bytes are taken now.

@@ -1,13 +1,16 @@
 //! Answers the calls of a server that its filter holds up: those that a step speaks of in a rare way, and all others as the kernel
 //! does.
 
-use crate::kernel::{Borrowed, BorrowedKind, Shortened, read_at_most, write_at_most};
-use crate::model::system_call::{Of, RareAnswer, SystemCall, When, With};
+use super::rare::{About, Waiting, about, answer_rarely};
+use crate::model::address::Address;
+use crate::model::system_call::{RareAnswer, SystemCall, When};
 use crate::sys::notification::{Answer, Call, Listener};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tokio::sync::Notify;
 
 /// A thread that answers for as long as there is somebody to answer.
 #[derive(Debug)]
@@ -15,93 +18,120 @@ pub(crate) struct Answerer {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
+#[derive(Debug)]
+pub(super) struct Shared {
+    listener: Listener,
     orders: Mutex<Vec<Order>>,
     given: Mutex<Vec<Given>>,
+    /// It has taken a call in hand that it may not have answered yet.
+    is_at_work: AtomicBool,
+    /// Tells that a rare answer was given.
+    news: Notify,
 }
 
 /// A rare answer that is to be given, and how far that has come.
 #[derive(Debug)]
 struct Order {
     answer: RareAnswer,
+    /// Where the server is reached: the calls are meant that are about a socket of this address.
+    server: Address,
     since: Instant,
-    /// How many calls it could have been given to.
-    seen: u32,
-    /// How many it was given to.
-    given: u32,
+    tally: Tally,
 }
 
-/// A rare answer that is given no more.
-#[derive(Clone, Copy, Debug)]
+/// How often a rare answer was, or could have been given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    pub(crate) answer: RareAnswer,
-    /// How many calls it could have been given to.
-    pub(crate) seen: u32,
-    /// How many it was given to.
+    /// How many calls of its kind there were, on what it is about.
+    pub(crate) calls: u32,
+    /// How many of them the kernel could have answered so.
+    pub(crate) eligible: u32,
+    /// How many were answered so.
     pub(crate) given: u32,
 }
 
 /// A rare answer that was given.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Given {
-    pub(crate) at: Instant,
     /// The thread that had called.
     pub(crate) thread: i32,
     pub(crate) answer: RareAnswer,
-    /// Which of the calls that it could have been given to, counted from 1.
+    /// The call, by its own name.
+    pub(crate) call: &'static str,
+    /// Which of those that the kernel could have answered so, counted from 1.
     pub(crate) nth: u32,
+    /// How many bytes it had asked for, where it was given fewer.
+    pub(crate) asked_for: Option<usize>,
 }
 
 impl Order {
-    /// Whether a call gets it that comes now.
-    fn takes(&mut self, call: SystemCall, of: Of, now: Instant) -> bool {
-        if self.answer.call != call || self.answer.of != of {
+    /// Counts a call that comes now; whether it gets the answer.
+    fn takes(&mut self, call: SystemCall, about: &About, now: Instant) -> bool {
+        let of = about.of(&self.server);
+        if self.answer.call != call || of != Some(self.answer.of) {
             return false;
         }
-        self.seen += 1;
-        let is_given = match self.answer.when {
-            When::From { first, times } => self.seen >= first && self.seen - first < times,
+        self.tally.calls += 1;
+        if !about.may_have(self.answer) {
+            return false;
+        }
+        self.tally.eligible += 1;
+        let eligible = self.tally.eligible;
+        match self.answer.when {
+            When::From { first, times } => eligible >= first && eligible - first < times,
             When::For(time) => now.duration_since(self.since) < time,
             When::Always => true,
-        };
-        self.given += u32::from(is_given);
-        is_given
+        }
+    }
+
+    /// Whether all that it is for have had it.
+    fn is_done(&self) -> bool {
+        match self.answer.when {
+            When::From { times, .. } => self.tally.given >= times,
+            When::For(time) => self.tally.given > 0 && self.since.elapsed() >= time,
+            When::Always => self.tally.given > 0,
+        }
     }
 }
 
 impl Answerer {
     /// Answers from now on what a listener tells of.
     pub(super) fn start(listener: Listener) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            listener,
+            orders: Mutex::default(),
+            given: Mutex::default(),
+            is_at_work: AtomicBool::default(),
+            news: Notify::new(),
+        });
         let own = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("call-answers".to_owned())
-            .spawn(move || answer_all(&listener, &own))?;
+            .spawn(move || own.answer_all())?;
         Ok(Self { shared })
     }
 
-    /// Gives a rare answer from now on.
-    pub(crate) fn order(&self, answer: RareAnswer) {
+    /// Gives a rare answer from now on to calls of a server that is reached here.
+    pub(crate) fn order(&self, answer: RareAnswer, server: Address) {
         let order = Order {
             answer,
+            server,
             since: Instant::now(),
-            seen: 0,
-            given: 0,
+            tally: Tally::default(),
         };
-        let orders = self.shared.orders.lock();
-        orders.unwrap_or_else(PoisonError::into_inner).push(order);
+        self.shared.with_orders(|orders| orders.push(order));
+    }
+
+    /// Whether every rare answer has come to all that it is for.
+    pub(crate) fn has_given_all(&self) -> bool {
+        self.shared
+            .with_orders(|orders| orders.iter().all(Order::is_done))
     }
 
     /// Gives none any more; returns what came of each.
-    pub(crate) fn end(&self) -> Vec<Tally> {
-        let orders = self.shared.orders.lock();
-        let mut orders = orders.unwrap_or_else(PoisonError::into_inner);
-        let ended = orders.drain(..).map(|order| Tally {
-            answer: order.answer,
-            seen: order.seen,
-            given: order.given,
-        });
+    pub(crate) fn end(&self) -> Vec<(RareAnswer, Tally)> {
+        let ended = self.shared.with_orders(std::mem::take);
+        let ended = ended.into_iter().map(|order| (order.answer, order.tally));
         ended.collect()
     }
 
@@ -109,6 +139,17 @@ impl Answerer {
     pub(crate) fn take_given(&self) -> Vec<Given> {
         let given = self.shared.given.lock();
         std::mem::take(&mut *given.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until another one is given.
+    pub(crate) async fn next_given(&self) {
+        self.shared.news.notified().await;
+    }
+
+    /// Whether a call of the server waits for us: its thread sleeps, and is not at rest.
+    pub(crate) fn is_awaited(&self) -> bool {
+        // In this order: whoever takes a call in hand says so first.
+        self.shared.is_told() || self.shared.is_at_work.load(Ordering::SeqCst)
     }
 }
 
@@ -119,152 +160,106 @@ const LOOK: Timespec = Timespec {
     tv_nsec: 20_000_000,
 };
 
-/// A read that waits for something to come, as it would in the kernel.
-struct Waiting {
-    call: Call,
-    socket: Borrowed,
-    given: Given,
-    most: usize,
-}
-
-/// Answers until nobody is left who could ask.
-fn answer_all(listener: &Listener, shared: &Shared) {
-    let mut waiting: Vec<Waiting> = Vec::new();
-    loop {
-        let told = match look(listener, &waiting) {
-            Ok(told) => told,
-            Err(Errno::INTR) => continue,
-            Err(_) => return,
-        };
-        waiting = waiting
-            .into_iter()
-            .filter_map(|one| shared.go_on(one, listener))
-            .collect();
-        if told.contains(PollFlags::IN) {
-            match listener.next() {
-                Ok(Some(call)) => waiting.extend(shared.answer(listener, call)),
-                Ok(None) => {}
-                Err(_) => return,
-            }
-        } else if told.intersects(PollFlags::HUP | PollFlags::ERR) {
-            return;
-        }
-    }
-}
-
-/// Waits until there is something to do; returns what the listener has to tell.
-fn look(listener: &Listener, waiting: &[Waiting]) -> Result<PollFlags, Errno> {
-    let sockets = waiting.iter().map(|one| PollFd::new(&one.socket, PollFlags::IN));
-    let mut ready: Vec<_> = std::iter::once(PollFd::new(listener, PollFlags::IN))
-        .chain(sockets)
-        .collect();
-    let limit = (!waiting.is_empty()).then_some(&LOOK);
-    poll(&mut ready, limit)?;
-    Ok(ready[0].revents())
-}
-
 impl Shared {
-    /// Answers a call; returns it where it waits.
-    fn answer(&self, listener: &Listener, call: Call) -> Option<Waiting> {
-        let Some((given, descriptor)) = self.rare(&call) else {
-            listener.answer(&call, Answer::GoesOn);
-            return None;
-        };
-        match given.answer.with {
-            With::Error(error) => {
-                let fails = Answer::Fails(Errno::from_raw_os_error(error.number));
-                if listener.answer(&call, fails) {
-                    self.note(given);
+    fn with_orders<T>(&self, look: impl FnOnce(&mut Vec<Order>) -> T) -> T {
+        let orders = self.orders.lock();
+        look(&mut orders.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether there is a call of which nobody was told yet.
+    fn is_told(&self) -> bool {
+        let mut ready = [PollFd::new(&self.listener, PollFlags::IN)];
+        let told = poll(&mut ready, Some(&Timespec::default()));
+        told.is_ok() && ready[0].revents().contains(PollFlags::IN)
+    }
+
+    /// Answers until nobody is left who could ask.
+    fn answer_all(&self) {
+        let mut waiting: Vec<Waiting> = Vec::new();
+        loop {
+            let told = match self.look(&waiting) {
+                Ok(told) => told,
+                Err(Errno::INTR) => continue,
+                Err(_) => return,
+            };
+            self.is_at_work.store(true, Ordering::SeqCst);
+            let still = waiting.into_iter().filter_map(|one| self.go_on(one));
+            waiting = still.collect();
+            if told.contains(PollFlags::IN) {
+                match self.listener.next() {
+                    Ok(Some(call)) => waiting.extend(self.answer(call)),
+                    Ok(None) => {}
+                    Err(_) => return,
                 }
-                None
+            } else if told.intersects(PollFlags::HUP | PollFlags::ERR) {
+                return;
             }
-            With::AtMost(most) => {
-                let Some(socket) = descriptor else {
-                    listener.answer(&call, Answer::GoesOn);
-                    return None;
-                };
-                let waiting = Waiting {
-                    call,
-                    socket,
-                    given,
-                    most,
-                };
-                self.go_on(waiting, listener)
+            self.is_at_work.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Waits until there is something to do; returns what the listener has to tell.
+    fn look(&self, waiting: &[Waiting]) -> Result<PollFlags, Errno> {
+        let sockets = waiting.iter().map(Waiting::poll_entry);
+        let mut ready: Vec<_> = std::iter::once(PollFd::new(&self.listener, PollFlags::IN))
+            .chain(sockets)
+            .collect();
+        let limit = (!waiting.is_empty()).then_some(&LOOK);
+        poll(&mut ready, limit)?;
+        Ok(ready[0].revents())
+    }
+
+    /// Answers a call; returns it where it waits.
+    fn answer(&self, call: Call) -> Option<Waiting> {
+        let rare = self.rare(&call);
+        match rare {
+            Some(waiting) => self.go_on(waiting),
+            None => {
+                self.listener.answer(&call, Answer::GoesOn);
+                None
             }
         }
     }
 
-    /// Goes on with a call that is to read or write less; returns it where it still waits.
-    fn go_on(&self, one: Waiting, listener: &Listener) -> Option<Waiting> {
-        let shortened = match one.given.answer.call {
-            SystemCall::Write => write_at_most(one.most, &one.call, &one.socket, listener),
-            _ => read_at_most(one.most, &one.call, &one.socket, listener),
-        };
-        match shortened {
-            Shortened::Waits => listener.still_waits(&one.call).then_some(one),
-            Shortened::To(_) => {
-                self.note(one.given);
-                None
-            }
-            Shortened::LeftAlone | Shortened::Interrupted => None,
-        }
+    /// Goes on with a call that is to have a rare answer; returns it where it still waits.
+    fn go_on(&self, one: Waiting) -> Option<Waiting> {
+        answer_rarely(one, &self.listener, |order, given| self.note(order, given))
     }
 
-    fn note(&self, given: Given) {
+    /// Notes that the answer of this number was given.
+    fn note(&self, number: usize, given: Given) {
+        self.with_orders(|orders| {
+            if let Some(order) = orders.get_mut(number) {
+                order.tally.given += 1;
+            }
+        });
         let all = self.given.lock();
         all.unwrap_or_else(PoisonError::into_inner).push(given);
+        self.news.notify_waiters();
     }
 
-    /// The rare answer that a call is to get, and what the call is about.
-    fn rare(&self, call: &Call) -> Option<(Given, Option<Borrowed>)> {
-        let kind = SystemCall::of_number(call.number)?;
-        let orders = self.orders.lock();
-        let mut orders = orders.unwrap_or_else(PoisonError::into_inner);
-        if !orders.iter().any(|order| order.answer.call == kind) {
-            return None;
-        }
-        let at = Instant::now();
-        let (about, descriptor) = about(kind, call)?;
-        let (answer, nth) = orders.iter_mut().find_map(|order| {
-            let is_next = order.takes(kind, about, at);
-            is_next.then_some((order.answer, order.seen))
+    /// The rare answer that a call is to get, with what the call is about.
+    fn rare(&self, call: &Call) -> Option<Waiting> {
+        let (kind, name) = SystemCall::of_number(call.number)?;
+        let is_meant =
+            self.with_orders(|orders| orders.iter().any(|order| order.answer.call == kind));
+        // What nobody asks about costs no look.
+        let about = is_meant.then(|| about(kind, call)).flatten()?;
+        let now = Instant::now();
+        let (number, answer, nth) = self.with_orders(|orders| {
+            let mut all = orders.iter_mut().enumerate();
+            all.find_map(|(number, order)| {
+                let is_next = order.takes(kind, &about, now);
+                is_next.then_some((number, order.answer, order.tally.eligible))
+            })
         })?;
         let given = Given {
-            at,
             thread: call.thread,
             answer,
+            call: name,
             nth,
+            asked_for: None,
         };
-        Some((given, descriptor))
+        Some(Waiting::of(*call, about, number, given))
     }
-}
-
-/// What a call is about; `None` where nobody may look.
-fn about(kind: SystemCall, call: &Call) -> Option<(Of, Option<Borrowed>)> {
-    match kind {
-        SystemCall::Wait | SystemCall::Fork | SystemCall::Open | SystemCall::Map => {
-            return Some((Of::Nothing, None));
-        }
-        _ => {}
-    }
-    let number = call.arguments[0] as i32;
-    let descriptor = Borrowed::of(call.thread, number).ok()?;
-    let of = match descriptor.kind {
-        _ if is_output(call.thread, number, &descriptor) => Of::Output,
-        BorrowedKind::Listener => Of::Listener,
-        BorrowedKind::Stream => Of::Connection,
-        BorrowedKind::Datagrams => Of::Datagrams,
-        BorrowedKind::File => Of::File,
-        BorrowedKind::Other => return None,
-    };
-    Some((of, Some(descriptor)))
-}
-
-/// Whether a descriptor is one of the standard outputs, or another one of the same file.
-fn is_output(thread: i32, number: i32, descriptor: &Borrowed) -> bool {
-    let is_the_same = |standard: i32| {
-        let standard = Borrowed::of(thread, standard).ok();
-        standard.is_some_and(|standard| standard.identity() == descriptor.identity())
-    };
-    matches!(number, 1 | 2) || [1, 2].into_iter().any(is_the_same)
 }

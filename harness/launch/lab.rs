@@ -84,7 +84,7 @@ pub(crate) struct Lab {
     /// The ports that the backends of its network are told to listen on, by their names.
     backend_ports: Vec<(String, u16)>,
     /// The calls of its servers that may be given a rare answer, each of which is held up until it has one.
-    pub(super) calls: Vec<SystemCall>,
+    pub(crate) calls: Vec<SystemCall>,
 }
 
 /// Sockets of one kind that nobody has yet.

@@ -11,6 +11,7 @@ mod named;
 pub(crate) mod options;
 pub(crate) mod placeholder;
 mod process;
+mod rare;
 pub(crate) mod project;
 mod reach;
 mod readiness;

@@ -120,6 +120,8 @@ pub(crate) enum ServerExpectation {
     Descriptor(u32),
     /// One of its processes has as many open files as its limit allows, but for one that it may keep in reserve.
     OutOfFiles,
+    /// Its calls have had every rare answer so far.
+    Answered,
 }
 
 /// The methods that wait for what comes next.
@@ -377,6 +379,9 @@ impl ServerExpectation {
             Self::OutOfFiles => {
                 looks("out-of-files", "expect_out_of_files").needing(Need::LimitedFiles)
             }
+            Self::Answered => looks("answered", "")
+                .needing(Need::AnsweredCalls)
+                .in_python(Python::Nothing("a filter of system calls cannot be written in it")),
         }
     }
 }

@@ -286,6 +286,8 @@ pub(crate) enum Need {
     StoppedServer,
     /// A limit on open files that was lowered.
     LimitedFiles,
+    /// Calls of the server that are answered in a rare way.
+    AnsweredCalls,
 }
 
 /// The transports that a step can happen over.
@@ -379,6 +381,8 @@ pub(crate) enum Does {
     RestoresFiles,
     /// Calls of the server are answered in a rare way.
     Answers(SystemCall),
+    /// All calls of the server are left to the kernel again.
+    RestoresCalls,
     /// Time passes.
     Passes,
     /// Nothing by itself.
@@ -401,7 +405,8 @@ impl Does {
             | Self::StartsSecond
             | Self::LimitsFiles
             | Self::RestoresFiles
-            | Self::Answers(_) => true,
+            | Self::Answers(_)
+            | Self::RestoresCalls => true,
             Self::Reads
             | Self::Stalls
             | Self::Waits(_)

@@ -355,6 +355,18 @@ pub(crate) fn name_in<T: Copy + PartialEq>(table: &[(T, &'static str)], value: T
     row.map_or("?", |(_, name)| name)
 }
 
+/// `2nd`.
+pub(crate) fn nth(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! What can be done to the server.
 
 use super::expectation::ServerExpectation;
-use super::form::{Argument, Does, Form, Need, Over};
+use super::form::{Argument, Does, Form, Need, Over, Python};
 use super::literal::name_in;
 use super::system_call::RareAnswer;
 use std::fmt;
@@ -32,6 +32,8 @@ pub(crate) enum ServerAction {
     RestoreOpenFiles,
     /// Has the kernel answer calls of it in a rare way.
     Answer(RareAnswer),
+    /// Leaves all calls of it to the kernel again.
+    RestoreCalls,
     /// It must not print this from its start to the end of the case.
     NeverOutput(Vec<u8>),
     /// Waits for something, and holds it to that.
@@ -225,6 +227,11 @@ impl ServerAction {
             )
             .needing(Need::LimitedFiles),
             Self::Answer(answer) => answer.form(),
+            Self::RestoreCalls => Form::new("restore-calls", "", Does::RestoresCalls)
+                .needing(Need::AnsweredCalls)
+                .in_python(Python::Nothing(
+                    "a filter of system calls cannot be written in it",
+                )),
             Self::NeverOutput(text) => Form::new("never", "never_print", Does::Nothing)
                 .with(Argument::Word("output"))
                 .with(Argument::Text(text)),

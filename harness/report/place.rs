@@ -1,5 +1,6 @@
 //! Where in a scenario a failure showed: a line and the columns of it that a person, or an editor, looks at.
 
+use crate::model::literal::nth;
 use crate::drill::{DrillText, Origin, awaited, snippet};
 use crate::judge::{Finding, StepRef};
 use serde::{Deserialize, Serialize};
@@ -152,18 +153,6 @@ fn printed_steps(printed: &str) -> impl Iterator<Item = (usize, &str)> {
 /// The numbers of those lines.
 pub(super) fn step_lines(printed: &str) -> impl Iterator<Item = usize> {
     printed_steps(printed).map(|(number, _)| number)
-}
-
-/// `2nd`.
-fn nth(number: usize) -> String {
-    let ending = match (number % 10, number % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    format!("{number}{ending}")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::step;
 use crate::judge::{
-    Alarmed, Cause, Choice, Deed, Doubt, Evidence, Growth, Occasion, Skip, StepRef, Unit, Verdict,
+    Alarmed, Cause, Choice, Deed, Doubt, Evidence, Growth, NoSuchCall, Occasion, Skip, StepRef, Unit, Verdict,
     text_of,
 };
 use crate::model::figure::Figure;
@@ -257,6 +257,7 @@ impl fmt::Display for Doubt {
             Self::Unproven { fault, evidence } => {
                 write!(f, "{}: {evidence}", step::unproven(fault))
             }
+            Self::NoSuchCall(none) => none.fmt(f),
             Self::HostRefused { fault, evidence } => {
                 write!(f, "this host refused {fault}: {evidence}")
             }
@@ -566,6 +567,13 @@ impl fmt::Display for Choice {
     }
 }
 
+impl fmt::Display for NoSuchCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, evidence } = self;
+        write!(f, "there was no call for `{step}`: {evidence}")
+    }
+}
+
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -604,6 +612,7 @@ impl fmt::Display for Skip {
                 "it floods a server that somebody else has started, with {flood}; --flood permits that"
             ),
             Self::NothingToDo => f.write_str("there is nothing to do for this server"),
+            Self::NoSuchCall(none) => none.fmt(f),
             Self::TooFewDescriptors { needed, given } => write!(
                 f,
                 "it takes {needed} descriptors, and this host has {given} for it (ulimit -Hn)"

@@ -254,6 +254,7 @@ fn state(expected: &ServerExpectation) -> String {
         ServerExpectation::Rest => "rest".to_owned(),
         ServerExpectation::Output(_) => format!("the output {}", printed(expected)),
         ServerExpectation::OutOfFiles => "that it is out of descriptors".to_owned(),
+        ServerExpectation::Answered => "that its calls have had every rare answer".to_owned(),
         ServerExpectation::Descriptor(number) => format!("descriptor {number} in use"),
     }
 }

@@ -107,10 +107,11 @@ impl<'a> Job<'a> {
         scenarios: impl Iterator<Item = (usize, &'s Scenario)>,
         options: TrialOptions,
     ) -> Result<Attempt, Error> {
-        let mut tally = Tally::of(self.subject);
+        let mut tally = Tally::of(self.subject, self.check.is_some());
         let mut put_off = Vec::new();
         for (n, scenario) in scenarios {
-            let server = match session.take() {
+            let suits = |session: &Session<'a>| session.holds_up(&scenario.answered_calls());
+            let server = match session.take().filter(suits) {
                 Some(session) => session,
                 None => self.server_for(scenario, options).await?,
             };
@@ -236,6 +237,8 @@ struct Tally<'s> {
     /// The profile's request, which some of them cut.
     request: Vec<u8>,
     coverage: Coverage,
+    /// They are those of a check, rather than of somebody's own file.
+    is_of_check: bool,
     passed: bool,
     skipped: Option<Skip>,
     /// Which of them proved nothing, and why the first did.
@@ -253,11 +256,12 @@ struct Tally<'s> {
 }
 
 impl<'s> Tally<'s> {
-    fn of(subject: &Subject) -> Self {
+    fn of(subject: &Subject, is_of_check: bool) -> Self {
         let request = dialogue::request(&subject.profile).unwrap_or_default();
         Self {
             coverage: Coverage::of(&request),
             request,
+            is_of_check,
             passed: false,
             skipped: None,
             unsure: Vec::new(),
@@ -289,6 +293,10 @@ impl<'s> Tally<'s> {
             // That is what comes of all of them.
             Verdict::Fail(_) => {}
             Verdict::Skip(why) => self.skipped = self.skipped.take().or(Some(why)),
+            // What a check does to calls that the server does not make is no matter of this server.
+            Verdict::Inconclusive(Doubt::NoSuchCall(none)) if self.is_of_check => {
+                self.skipped = self.skipped.take().or(Some(Skip::NoSuchCall(none)));
+            }
             Verdict::Inconclusive(why) => {
                 self.unsure.push(n);
                 if matches!(why, Doubt::Chosen { .. }) {

@@ -570,7 +570,8 @@ async fn try_case(
     if let Some(over) = findings.is_over() {
         return Ok(Attempt::of(over.verdict_on_the_untried()));
     }
-    let lab = Arc::new(Lab::of(target, settings.isolation)?);
+    let lab = Lab::of(target, settings.isolation)?;
+    let lab = Arc::new(lab.holding_up(case.scenario.answered_calls()));
     let session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;
     let transport = subject.place.transport;

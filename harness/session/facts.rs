@@ -4,6 +4,7 @@ use super::observer::Observer;
 use super::open_files::OpenFilesLimits;
 use super::quiescence::count_in;
 use crate::kernel::{Process, RestDetector, State};
+use crate::launch::Answerer;
 use crate::model::address::Address;
 use crate::model::expectation::ServerExpectation;
 use crate::transcript::event::ServerEvent;
@@ -63,6 +64,11 @@ impl Observer {
                 Some(event) => event,
                 None => return,
             },
+            ServerExpectation::Answered => {
+                self.record_answers();
+                let given = self.answerer().is_some_and(Answerer::has_given_all);
+                ServerEvent::AllAnswered(given)
+            }
             ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
                 self.record_news(ServerEvent::TimeWaitOfClients(self.clients_in_time_wait()));
                 ServerEvent::TimeWait(self.count_connections(State::TimeWait))

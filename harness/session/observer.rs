@@ -8,10 +8,12 @@ use crate::kernel::Spacing;
 use crate::kernel::tree_of;
 use crate::kernel::{
     Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table, Watched,
+    occupations,
 };
 use crate::launch::lab::Lab;
 use crate::launch::{Answerer, Backends, Burst, DropsBehind, LookBehind, Server, Tally};
 use crate::model::address::Address;
+use crate::model::literal::{Size, name_in};
 use crate::model::limits::{
     DELAY_WORTH_RECORDING, LET_GO_WITHIN, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME,
     MAY_DIE_WITHIN, RETURN_WITHIN, STEP_WITHIN,
@@ -22,6 +24,7 @@ use crate::session::calibration;
 use crate::session::own_delay;
 use crate::session::recorder::Recorder;
 use crate::session::sources::Sources;
+use crate::model::system_call::{Of, With};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Exit, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
 use rustix::process::{Pid, getsid};
@@ -471,7 +474,7 @@ impl Observer {
     }
 
     /// Who answers calls of the server, where somebody holds them up.
-    fn answerer(&self) -> Option<&Answerer> {
+    pub(super) fn answerer(&self) -> Option<&Answerer> {
         let process = self.server.as_ref().and_then(|server| server.process());
         process.and_then(|process| process.answerer())
     }
@@ -480,21 +483,33 @@ impl Observer {
     pub(super) fn end_answers(&self) {
         let ended = self.answerer().map(Answerer::end);
         self.record_answers();
-        for Tally {
-            answer,
-            seen,
-            given,
-        } in ended.unwrap_or_default()
-        {
-            let step = Fault::Step(format!("server {}", answer.form()));
-            let evidence = match (seen, given) {
-                (0, _) => "the server has made no such call".to_owned(),
-                (seen, 0) => {
-                    format!("the server has made {seen} such calls, none of which was meant")
-                }
-                (_, given) => format!("{given} of its calls were answered so"),
+        for (answer, tally) in ended.unwrap_or_default() {
+            let step = format!("server {}", answer.form());
+            let fault = match tally.eligible {
+                0 => Fault::Called(step),
+                _ => Fault::Step(step),
             };
-            self.prove(step, given > 0, &evidence);
+            self.prove(fault, tally.given > 0, &self.evidence_of(tally));
+        }
+    }
+
+    /// What came of a rare answer.
+    fn evidence_of(&self, tally: Tally) -> String {
+        let Tally {
+            calls,
+            eligible,
+            given,
+        } = tally;
+        match (calls, eligible, given) {
+            (_, 1.., 1..) => format!("{given} of {eligible} such calls were answered so"),
+            (_, 1.., 0) => format!("none of {eligible} such calls was meant, or asked for more"),
+            (1.., 0, _) => {
+                format!("the kernel would not have answered so any of its {calls} such calls")
+            }
+            (0, 0, _) => {
+                let threads = occupations(&self.processes()).join(", ");
+                format!("the server made no such call; by now {threads}")
+            }
         }
     }
 
@@ -502,8 +517,18 @@ impl Observer {
     pub(super) fn record_answers(&self) {
         let given = self.answerer().map(Answerer::take_given);
         for given in given.unwrap_or_default() {
+            let answer = given.answer;
+            let with = match (answer.with, given.asked_for) {
+                (With::Error(error), _) => error.name.to_owned(),
+                (With::AtMost(bytes), asked_for) => {
+                    let asked_for = Size(asked_for.unwrap_or(bytes));
+                    format!("{} of {asked_for}", Size(bytes))
+                }
+            };
             self.record_server(ServerEvent::Answered {
-                answer: given.answer.form().to_string(),
+                call: given.call.to_owned(),
+                of: name_in(Of::ALL, answer.of).to_owned(),
+                with,
                 nth: given.nth,
                 thread: given.thread,
             });

@@ -20,6 +20,7 @@ use crate::model::scenario::Scenario;
 use crate::model::spent::SpentOn;
 use crate::model::trial::Trial;
 use crate::session::client::Client;
+use crate::model::system_call::SystemCall;
 use crate::transcript::event::{ClientId, ServerEvent, Transcript, What};
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -61,6 +62,11 @@ pub(super) fn go_on_if(met: bool) -> Flow {
 }
 
 impl<'a> Session<'a> {
+    /// Whether just these calls of its server may have a rare answer.
+    pub(crate) fn holds_up(&self, calls: &[SystemCall]) -> bool {
+        self.observer.lab.calls == calls
+    }
+
     /// Starts the target in a lab.
     pub(crate) async fn start(
         target: &'a Target,

@@ -5,6 +5,7 @@ use super::observer::Observer;
 use crate::kernel::{Activity, BUSY_FROM, OwnTime, RestDetector, Row, State, percent, shows_waits};
 use crate::launch::lab::Lab;
 use crate::launch::{LookBehind, Server};
+use crate::launch::Answerer;
 use crate::model::address::Address;
 use crate::model::limits::{
     CATCH_UP_WITHIN, DELAY_WORTH_RECORDING, LOOK_ASIDE, LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME,
@@ -287,7 +288,13 @@ impl Observer {
 
     pub(super) fn stillness(&self) -> Activity {
         match self.server.as_ref().filter(|server| !server.is_elsewhere()) {
-            Some(server) => self.watched.borrow_mut().look(server.output_pipe()),
+            Some(server) => {
+                let mut seen = self.watched.borrow_mut().look(server.output_pipe());
+                // Whose call waits for us sleeps, and does not rest.
+                seen.at_rest &= !self.answerer().is_some_and(Answerer::is_awaited);
+                seen.parked &= seen.at_rest;
+                seen
+            }
             // Of who is not seen nothing says that it rests.
             None => Activity::default(),
         }

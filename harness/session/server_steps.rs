@@ -45,6 +45,7 @@ impl Session<'_> {
             ServerAction::StartOverFile => return self.start_over_file().await,
             ServerAction::NeverOutput(text) => self.forbid(action, text),
             ServerAction::Answer(answer) => self.answer(action, *answer),
+            ServerAction::RestoreCalls => self.observer.end_answers(),
             ServerAction::Expect { what, within } => {
                 let looks_on = within.is_none() && comes_of_itself(what);
                 return Ok(self.expect_of_server(what, *within, looks_on).await);
@@ -60,10 +61,18 @@ impl Session<'_> {
 
     /// Has calls of the server answered in a rare way from here on.
     fn answer(&self, action: &ServerAction, answer: RareAnswer) {
-        let process = self.server().and_then(|server| server.process());
-        match process.and_then(|process| process.answerer()) {
-            Some(answerer) => answerer.order(answer),
+        let address = self.server().map(|server| server.address().clone());
+        match self.observer.answerer().zip(address) {
+            Some((answerer, address)) => answerer.order(answer, address),
             None => self.disprove(action, "nobody holds up the calls of this server"),
+        }
+    }
+
+    /// Waits until another call of the server has had a rare answer.
+    async fn next_answer(&self) {
+        match self.observer.answerer() {
+            Some(answerer) => answerer.next_given().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -377,8 +386,12 @@ impl Session<'_> {
                 }
                 return Ended::Done;
             }
-            // Descriptors come with clients, and no other is to come.
-            if matches!(what, ServerExpectation::Descriptor(_)) && self.is_over(begun) {
+            // Descriptors and calls come with clients, and no other is to come.
+            let comes_with_clients = matches!(
+                what,
+                ServerExpectation::Descriptor(_) | ServerExpectation::Answered
+            );
+            if comes_with_clients && self.is_over(begun) {
                 return Ended::Settled;
             }
             if *what == ServerExpectation::OutOfFiles {
@@ -397,6 +410,7 @@ impl Session<'_> {
             tokio::select! {
                 // Of all that is waited for here only the exit is told; the rest is looked for, at times of our own.
                 () = next_fact, if matches!(what, ServerExpectation::Exit(_)) => {}
+                () = self.next_answer(), if *what == ServerExpectation::Answered => {}
                 () = tokio::time::sleep_until(deadline) => {
                     if looks_on && self.observer.may_still_act() {
                         if asked.elapsed() >= LOOK_ON_FOR {
@@ -552,7 +566,8 @@ fn comes_of_itself(what: &ServerExpectation) -> bool {
         | ServerExpectation::TimeWait
         | ServerExpectation::NoTimeWait
         | ServerExpectation::Rest
-        | ServerExpectation::OutOfFiles => false,
+        | ServerExpectation::OutOfFiles
+        | ServerExpectation::Answered => false,
     }
 }
 

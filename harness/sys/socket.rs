@@ -1,6 +1,6 @@
 //! Socket calls that the safe crates do not offer.
 
-use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -44,21 +44,64 @@ pub(crate) fn network_of(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Puts a TCP socket into repair mode, in which its last close sends nothing, and closes this descriptor.
-pub(crate) fn vanish(socket: Option<OwnedFd>) -> Result<(), Errno> {
-    let socket = socket.ok_or(Errno::BADF)?;
-    const TCP_REPAIR: libc::c_int = 19;
-    let on: libc::c_int = 1;
+/// Sets an option whose value is a number (setsockopt(2)).
+fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> Result<(), Errno> {
     // SAFETY: the option value is an int on this stack and its size is given.
     check(unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            TCP_REPAIR,
-            (&raw const on).cast(),
+            level,
+            option,
+            (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     })
+}
+
+/// An option whose value is a number (getsockopt(2)).
+fn option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+) -> Result<libc::c_int, Errno> {
+    let mut value = 0;
+    let mut bytes = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most the bytes of an int, which is on this stack.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw mut value).cast(),
+            &raw mut bytes,
+        )
+    })?;
+    Ok(value)
+}
+
+/// Tells whoever waits for it that there is something to read of a socket of TCP, where there is: setting SO_RCVLOWAT, to what it is,
+/// does so (tcp_set_rcvlowat of the kernel).
+pub(crate) fn wake_reader(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let least = option(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT)?;
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, least)
+}
+
+/// The same of room to write: setting TCP_NOTSENT_LOWAT, to what it is, does so (do_tcp_setsockopt of the kernel).
+pub(crate) fn wake_writer(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let most = option(socket, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT)?;
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, most)
+}
+
+/// Puts a TCP socket into repair mode, in which its last close sends nothing, and closes this descriptor.
+pub(crate) fn vanish(socket: Option<OwnedFd>) -> Result<(), Errno> {
+    let socket = socket.ok_or(Errno::BADF)?;
+    const TCP_REPAIR: libc::c_int = 19;
+    set_option(socket.as_fd(), libc::IPPROTO_TCP, TCP_REPAIR, 1)
 }
 
 /// The `tcp_info` of a socket of ours (tcp(7), `TCP_INFO`).
@@ -163,49 +206,20 @@ pub(crate) fn watched(
 
 /// Makes errors of sent datagrams known to the socket (`IP_RECVERR`, ip(7)).
 pub(crate) fn report_errors(socket: &std::net::UdpSocket) -> std::io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the option value is an int on this stack and its size is given.
-    check(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_RECVERR,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    })?;
+    set_option(socket.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 1)?;
     Ok(())
 }
 
 /// Lets the kernel fill in the checksum of UDP over IPv6, which may not be left out as over IPv4 (`IPV6_CHECKSUM`, ipv6(7)).
 pub(crate) fn fill_in_checksum(socket: BorrowedFd<'_>) -> Result<(), Errno> {
-    let in_udp_header: libc::c_int = 6;
-    // SAFETY: the option value is an int on this stack and its size is given.
-    check(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IPV6,
-            libc::IPV6_CHECKSUM,
-            (&raw const in_udp_header).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    })?;
+    let in_udp_header = 6;
+    set_option(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, in_udp_header)?;
     Ok(())
 }
 
 /// Asks for the address that each datagram was sent to (`IP_PKTINFO`, ip(7)).
 pub(crate) fn tell_destinations(socket: BorrowedFd<'_>) -> std::io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the option value is an int on this stack and its size is given.
-    check(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_PKTINFO,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    })?;
+    set_option(socket.as_fd(), libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
     Ok(())
 }
 

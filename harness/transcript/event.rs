@@ -408,13 +408,19 @@ pub(crate) enum ServerEvent {
     OpenFilesLimited(u64),
     /// A call of it has had a rare answer.
     Answered {
-        /// The call, what it was about, and the answer, as the step says it.
-        answer: String,
+        /// The call, by the name of syscalls(2).
+        call: String,
+        /// What it was about: `listener`, `connections`, `datagrams`, `files`, `output` or `process`.
+        of: String,
+        /// The error, or the number of bytes.
+        with: String,
         /// Which of the calls that it could have been given to, counted from 1.
         nth: u32,
         /// The thread that had called.
         thread: i32,
     },
+    /// Whether its calls have had every rare answer that was said by then.
+    AllAnswered(bool),
     /// It, or what watches it, has sounded an alarm.
     Alarm {
         /// What was said.
@@ -1310,10 +1316,18 @@ impl fmt::Display for ServerEvent {
             Self::Toils(toil) => write!(f, "does not rest{toil}"),
             Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),
             Self::Answered {
-                answer,
+                call,
+                of,
+                with,
                 nth,
                 thread,
-            } => write!(f, "{answer}: call {nth}, of thread {thread}"),
+            } => write!(
+                f,
+                "{call} of {of} answered {with}, {} call, by thread {thread}",
+                literal::nth(*nth as usize)
+            ),
+            Self::AllAnswered(true) => f.write_str("its calls have had every rare answer"),
+            Self::AllAnswered(false) => f.write_str("its calls have not had every rare answer yet"),
             Self::Burst { lines, .. } => write!(f, "prints {lines} lines at once"),
             Self::ListensNotYet(after) => {
                 write!(f, "does not listen yet after {}", literal::Shown(*after))

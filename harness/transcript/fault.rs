@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     OpenFilesLimit,
     /// The step that reads so was done: there was somebody to do it to.
     Step(String),
+    /// The server has made a call that the rare answer of this step could be given to.
+    Called(String),
     /// The backend of this name was there for the server.
     Backend(String),
     /// All that a step was to send was sent.
@@ -57,6 +59,7 @@ impl fmt::Display for Fault {
             Self::Stop => f.write_str("stopping the server"),
             Self::OpenFilesLimit => f.write_str("limiting open files"),
             Self::Step(text) => write!(f, "`{text}`"),
+            Self::Called(text) => write!(f, "a call for `{text}`"),
             Self::Backend(name) => write!(f, "the backend {name}"),
             Self::Sent => f.write_str("sending all that was to be sent"),
             Self::SameAddress => f.write_str("a second instance at the same address"),

@@ -157,6 +157,8 @@ pub(crate) enum Instead {
     NotLimited,
     /// It has not printed that.
     NotPrinted,
+    /// Its calls have not had every rare answer.
+    NotAnswered,
 }
 
 impl Instead {
@@ -236,6 +238,7 @@ impl Instead {
             Self::TimeWait(_) => "time-wait",
             Self::Busy { .. } => "busy",
             Self::NotPrinted => "not-printed",
+            Self::NotAnswered => "not-answered",
             Self::OpenFiles { .. }
             | Self::NobodyWaits { .. }
             | Self::Descriptors { .. }
@@ -354,6 +357,7 @@ impl fmt::Display for Instead {
                  most-connections, and where it ends the connections of silent clients, login-timeout or idle-timeout"
             ),
             Self::NotPrinted => f.write_str("it has not printed that"),
+            Self::NotAnswered => f.write_str("it has not made all the calls that were to be answered so"),
             Self::NotLimited => f.write_str("its limit on open files was not lowered"),
         }
     }

@@ -25,6 +25,7 @@ pub(crate) struct ServerState {
     toil: Option<Toil>,
     open_files: Option<(u64, u64)>,
     out_of_files: bool,
+    all_answered: bool,
     pub(crate) ran: Duration,
     /// How long its threads waited for a processor meanwhile.
     pub(crate) lacked: Duration,
@@ -82,6 +83,7 @@ impl ServerState {
             ServerEvent::Descriptors { highest, limit } => {
                 self.descriptors = Some((*highest, *limit));
             }
+            ServerEvent::AllAnswered(all) => self.all_answered = *all,
             ServerEvent::FileRemoved => self.file_removed = true,
             ServerEvent::Exited(exit) => self.exit = Some(*exit),
             ServerEvent::Gone => self.gone = true,
@@ -171,6 +173,7 @@ impl ServerState {
                     .is_some_and(|(highest, _)| highest >= *least),
             ),
             ServerExpectation::OutOfFiles => met_when(self.out_of_files),
+            ServerExpectation::Answered => met_when(self.all_answered),
         }
     }
 
@@ -199,6 +202,7 @@ impl ServerState {
                 Some((_, limit)) => Instead::NobodyWaits { limit },
                 None => Instead::NotLimited,
             },
+            ServerExpectation::Answered => Instead::NotAnswered,
         }
     }
 }

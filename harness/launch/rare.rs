@@ -1,0 +1,214 @@
+//! One call of a server that is to have a rare answer: what it is about, whether the kernel could answer it so, and the answer.
+
+use super::answerer::Given;
+use crate::kernel::{Borrowed, BorrowedKind, Shortened, read_at_most, write_at_most};
+use crate::model::address::Address;
+use crate::model::system_call::{Of, Only, RareAnswer, SystemCall, Then, With};
+use crate::sys::notification::{Answer, Call, Listener};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+
+/// What a call is about.
+#[derive(Debug)]
+pub(super) enum About {
+    /// The process, or what it does not have yet.
+    Process,
+    /// A descriptor, by a copy of it.
+    Descriptor {
+        copy: Borrowed,
+        /// It, or another one of the same file, is 1 or 2.
+        is_output: bool,
+        /// This call would not wait, whatever its descriptor says.
+        is_hasty: bool,
+    },
+}
+
+impl About {
+    /// What it is to a server that is reached here; `None` for what is none of its business with clients.
+    pub(super) fn of(&self, server: &Address) -> Option<Of> {
+        let Self::Descriptor {
+            copy, is_output, ..
+        } = self
+        else {
+            return Some(Of::Process);
+        };
+        let of_kind = match copy.kind {
+            BorrowedKind::Listener => Some(Of::Listener),
+            BorrowedKind::Stream => Some(Of::Connections),
+            BorrowedKind::Datagrams => Some(Of::Datagrams),
+            BorrowedKind::File | BorrowedKind::Other => None,
+        };
+        match of_kind.filter(|_| is_at(copy, server)) {
+            Some(of) => Some(of),
+            None if *is_output => Some(Of::Output),
+            None => (copy.kind == BorrowedKind::File).then_some(Of::Files),
+        }
+    }
+
+    /// Whether the kernel could answer it so.
+    pub(super) fn may_have(&self, answer: RareAnswer) -> bool {
+        let Self::Descriptor { copy, is_hasty, .. } = self else {
+            return true;
+        };
+        let is_true = match answer.only() {
+            Only::Any => true,
+            Only::NonBlocking => copy.is_non_blocking || *is_hasty,
+            Only::Timed => !copy.is_non_blocking && !is_hasty && copy.has_read_timeout(),
+            Only::Connected => copy.has_peer(),
+        };
+        // Only of TCP the other end can be told, and the waits of this one.
+        let is_told = matches!(answer.then(), Then::Reset | Then::ComesNow);
+        is_true && (!is_told || copy.is_tcp())
+    }
+}
+
+/// Whether a socket is one of the server's address, which its connections have too.
+fn is_at(socket: &Borrowed, server: &Address) -> bool {
+    match server {
+        Address::Inet(server) => socket.own_port() == Some(server.port()),
+        // A server may have bound it by another way to the same file.
+        Address::Path(server) => {
+            let own = socket.own_path();
+            own.is_some_and(|own| own.file_name() == server.file_name())
+        }
+    }
+}
+
+/// What a call is about; `None` where nobody may look.
+pub(super) fn about(kind: SystemCall, call: &Call) -> Option<About> {
+    match kind {
+        SystemCall::Wait | SystemCall::Fork | SystemCall::Open | SystemCall::Map => {
+            return Some(About::Process);
+        }
+        _ => {}
+    }
+    let [number, _, third, fourth, ..] = call.arguments;
+    let flags = match call.number {
+        libc::SYS_recvfrom | libc::SYS_sendto => fourth,
+        libc::SYS_recvmsg | libc::SYS_sendmsg => third,
+        _ => 0,
+    };
+    let number = number as i32;
+    let copy = Borrowed::of(call.thread, number).ok()?;
+    Some(About::Descriptor {
+        is_output: is_output(call.thread, number, &copy),
+        is_hasty: flags & libc::MSG_DONTWAIT as u64 != 0,
+        copy,
+    })
+}
+
+/// Whether a descriptor is one of the standard outputs, or another one of the same file.
+fn is_output(thread: i32, number: i32, descriptor: &Borrowed) -> bool {
+    let is_the_same = |standard: i32| {
+        let standard = Borrowed::of(thread, standard).ok();
+        standard.is_some_and(|standard| standard.identity() == descriptor.identity())
+    };
+    matches!(number, 1 | 2) || [1, 2].into_iter().any(is_the_same)
+}
+
+/// A call that is to have a rare answer, and may have to wait for something to come, as it would in the kernel.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    call: Call,
+    about: About,
+    /// Which of the orders it is.
+    order: usize,
+    given: Given,
+}
+
+impl Waiting {
+    pub(super) fn of(call: Call, about: About, order: usize, given: Given) -> Self {
+        Self {
+            call,
+            about,
+            order,
+            given,
+        }
+    }
+
+    /// What is waited for.
+    pub(super) fn poll_entry(&self) -> PollFd<'_> {
+        match &self.about {
+            About::Descriptor { copy, .. } => PollFd::new(copy, PollFlags::IN),
+            About::Process => unreachable!("only a read waits"),
+        }
+    }
+}
+
+/// Answers a call in its rare way, and notes that; returns it where it waits.
+pub(super) fn answer_rarely(
+    mut one: Waiting,
+    listener: &Listener,
+    note: impl FnOnce(usize, Given),
+) -> Option<Waiting> {
+    let call = one.call;
+    match (one.given.answer.with, &one.about) {
+        (With::Error(error), about) => {
+            let errno = Errno::from_raw_os_error(error.number);
+            if fail(&call, about, one.given.answer, errno, listener) {
+                note(one.order, one.given);
+            }
+            None
+        }
+        (With::AtMost(most), About::Descriptor { copy, .. }) => {
+            let shortened = match one.given.answer.call {
+                SystemCall::Write => write_at_most(most, &call, copy, listener),
+                _ => read_at_most(most, &call, copy, listener),
+            };
+            match shortened {
+                Shortened::Waits => return listener.still_waits(&call).then_some(one),
+                Shortened::Of(asked_for) => {
+                    one.given.asked_for = Some(asked_for);
+                    note(one.order, one.given);
+                }
+                Shortened::LeftAlone | Shortened::Interrupted => {}
+            }
+            None
+        }
+        (With::AtMost(_), About::Process) => {
+            listener.answer(&call, Answer::GoesOn);
+            None
+        }
+    }
+}
+
+/// Has a call fail, and makes true what that says; false where it waited no more.
+fn fail(
+    call: &Call,
+    about: &About,
+    answer: RareAnswer,
+    errno: Errno,
+    listener: &Listener,
+) -> bool {
+    let About::Descriptor { copy, .. } = about else {
+        return listener.answer(call, Answer::Fails(errno));
+    };
+    match answer.then() {
+        Then::AsBefore => listener.answer(call, Answer::Fails(errno)),
+        Then::TakesOne => {
+            let is_failed = listener.answer(call, Answer::Fails(errno));
+            // The next call waits until this has been done.
+            if is_failed {
+                copy.drop_next_connection();
+            }
+            is_failed
+        }
+        Then::Reset => {
+            copy.reset();
+            // The kernel says the rest itself, with the signal that belongs to it.
+            let is_of_kernel = answer.call == SystemCall::Write;
+            if is_of_kernel && errno == Errno::PIPE {
+                copy.forget_error();
+            }
+            let kernel = Answer::GoesOn;
+            listener.answer(call, if is_of_kernel { kernel } else { Answer::Fails(errno) })
+        }
+        Then::ComesNow => {
+            let is_failed = listener.answer(call, Answer::Fails(errno));
+            if is_failed {
+                copy.tell_of_input_again();
+            }
+            is_failed
+        }
+    }
+}
