@@ -9,7 +9,9 @@ use crate::sys::notification::{Answer, Call, Listener};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
+use rustix::fs::SeekFrom;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::pipe::SpliceFlags;
 
 /// The arguments of a call that reads or writes, whatever it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +149,91 @@ fn pieces(thread: i32, at: u64, count: usize) -> Option<Vec<Piece>> {
     pieces.collect()
 }
 
+/// A call that moves bytes between two descriptors, of which the socket is one.
+struct Move {
+    /// The other one.
+    other: Borrowed,
+    bytes: usize,
+    /// Where it says from where in its file it moves, and goes on there; else the file's own place is meant.
+    place: Option<Piece>,
+}
+
+impl Move {
+    /// `None` for a call that does not, or of which nobody may look into the other descriptor.
+    fn of(call: &Call) -> Option<Self> {
+        let [first, second, third, fourth, fifth, _] = call.arguments;
+        let (other, place, bytes) = match call.number {
+            // From a file to a socket.
+            libc::SYS_sendfile => (second, third, fourth),
+            // From a socket to a pipe, or from a pipe to a socket.
+            libc::SYS_splice if second == 0 && fourth == 0 => {
+                let pipe = Borrowed::of(call.thread, first as i32).ok()?;
+                let is_first = pipe.kind == BorrowedKind::Other;
+                (if is_first { first } else { third }, 0, fifth)
+            }
+            _ => return None,
+        };
+        Some(Self {
+            other: Borrowed::of(call.thread, other as i32).ok()?,
+            bytes: bytes as usize,
+            place: (place != 0).then_some(Piece { at: place, bytes: 8 }),
+        })
+    }
+
+    /// Takes so many bytes from the file, of which there is more, and goes on behind them; also says where they began.
+    fn take(&self, call: &Call, most: usize) -> Option<(Vec<u8>, u64)> {
+        let from = self.place_in_file(call)?;
+        let mut bytes = vec![0; most + 1];
+        let came = rustix::io::pread(&self.other, &mut bytes, from).ok()?;
+        bytes.truncate(most);
+        let is_taken = came > most && self.go_to(call, from + most as u64);
+        is_taken.then_some((bytes, from))
+    }
+
+    fn place_in_file(&self, call: &Call) -> Option<u64> {
+        let Some(place) = self.place else {
+            return rustix::fs::tell(&self.other).ok();
+        };
+        let mut bytes = [0; 8];
+        foreign_memory::read(call.thread, &[place], &mut bytes).ok()?;
+        Some(u64::from_ne_bytes(bytes))
+    }
+
+    fn go_to(&self, call: &Call, place_in_file: u64) -> bool {
+        match self.place {
+            None => rustix::fs::seek(&self.other, SeekFrom::Start(place_in_file)).is_ok(),
+            Some(place) => {
+                let bytes = place_in_file.to_ne_bytes();
+                foreign_memory::write(call.thread, &[place], &bytes).is_ok()
+            }
+        }
+    }
+}
+
+/// Moves at most so many bytes from a pipe to a socket, or from a socket to a pipe.
+fn splice_at_most(
+    most: usize,
+    call: &Call,
+    (from, to): (&Borrowed, &Borrowed),
+    asked_for: usize,
+    listener: &Listener,
+) -> Shortened {
+    let there = rustix::io::ioctl_fionread(from).unwrap_or_default();
+    let is_some = asked_for > most && there > most as u64;
+    if !is_some || !takes_some(to) {
+        return leave_alone(call, listener);
+    }
+    if !listener.answer(call, Answer::Returns(most as i64)) {
+        return Shortened::Interrupted;
+    }
+    // They are there, there is room for them, and nobody else moves any: each call of the server comes by here.
+    let flags = SpliceFlags::NONBLOCK;
+    let _ = rustix::pipe::splice(from, None, to, None, most, flags);
+    from.tell_of_input_again();
+    to.tell_of_room_again();
+    Shortened::Of(asked_for)
+}
+
 /// Reads at most so many bytes for a call.
 pub(crate) fn read_at_most(
     most: usize,
@@ -154,6 +241,10 @@ pub(crate) fn read_at_most(
     socket: &Borrowed,
     listener: &Listener,
 ) -> Shortened {
+    if let Some(moved) = Move::of(call) {
+        let ends = (socket, &moved.other);
+        return splice_at_most(most, call, ends, moved.bytes, listener);
+    }
     let shape = Shape::of(call).filter(|shape| shape.bytes() > most);
     let special = [
         libc::MSG_PEEK,
@@ -203,12 +294,41 @@ pub(crate) fn write_at_most(
     socket: &Borrowed,
     listener: &Listener,
 ) -> Shortened {
-    let shape = Shape::of(call).filter(|shape| shape.bytes() > most);
-    let never_waits = |shape: &Shape| {
-        let may_wait = !socket.is_non_blocking && !shape.has(libc::MSG_DONTWAIT);
-        !may_wait && !shape.has(libc::MSG_OOB) && socket.kind == BorrowedKind::Stream
+    match Move::of(call) {
+        Some(moved) if call.number == libc::SYS_splice => {
+            let ends = (&moved.other, socket);
+            splice_at_most(most, call, ends, moved.bytes, listener)
+        }
+        Some(moved) => send_file_at_most(most, call, socket, &moved, listener),
+        None => send_at_most(most, call, socket, listener),
+    }
+}
+
+fn send_file_at_most(
+    most: usize,
+    call: &Call,
+    socket: &Borrowed,
+    file: &Move,
+    listener: &Listener,
+) -> Shortened {
+    let is_meant = file.bytes > most && takes_some(socket);
+    let taken = is_meant.then(|| file.take(call, most)).flatten();
+    let Some((bytes, begun)) = taken else {
+        return leave_alone(call, listener);
     };
-    let Some(shape) = shape.filter(never_waits) else {
+    if !listener.answer(call, Answer::Returns(most as i64)) {
+        file.go_to(call, begun);
+        return Shortened::Interrupted;
+    }
+    send_all(socket, &bytes);
+    Shortened::Of(file.bytes)
+}
+
+fn send_at_most(most: usize, call: &Call, socket: &Borrowed, listener: &Listener) -> Shortened {
+    let shape = Shape::of(call).filter(|shape| shape.bytes() > most);
+    let is_of_bytes =
+        |shape: &Shape| !shape.has(libc::MSG_OOB) && socket.kind == BorrowedKind::Stream;
+    let Some(shape) = shape.filter(is_of_bytes) else {
         return leave_alone(call, listener);
     };
     let mut bytes = vec![0; most];
@@ -219,7 +339,12 @@ pub(crate) fn write_at_most(
     if !listener.answer(call, Answer::Returns(most as i64)) {
         return Shortened::Interrupted;
     }
-    let mut rest = &bytes[..];
+    send_all(socket, &bytes);
+    Shortened::Of(shape.bytes())
+}
+
+/// Sends what a call has been told to be sent.
+fn send_all(socket: &Borrowed, mut rest: &[u8]) {
     while !rest.is_empty() {
         match send(socket, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Ok(sent) => rest = &rest[sent..],
@@ -232,7 +357,6 @@ pub(crate) fn write_at_most(
         }
     }
     socket.tell_of_room_again();
-    Shortened::Of(shape.bytes())
 }
 
 /// Whether bytes are taken now.

@@ -240,7 +240,11 @@ impl Shared {
 
     /// The rare answer that a call is to get, with what the call is about.
     fn rare(&self, call: &Call) -> Option<Waiting> {
-        let (kind, name) = SystemCall::of_number(call.number)?;
+        SystemCall::of_number(call.number).find_map(|(kind, name)| self.rare_of(kind, name, call))
+    }
+
+    /// The same where it is of this kind.
+    fn rare_of(&self, kind: SystemCall, name: &'static str, call: &Call) -> Option<Waiting> {
         let is_meant =
             self.with_orders(|orders| orders.iter().any(|order| order.answer.call == kind));
         // What nobody asks about costs no look.

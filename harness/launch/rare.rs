@@ -82,7 +82,11 @@ pub(super) fn about(kind: SystemCall, call: &Call) -> Option<About> {
         }
         _ => {}
     }
-    let [number, _, third, fourth, ..] = call.arguments;
+    let [first, _, third, fourth, ..] = call.arguments;
+    let number = match (kind, call.number) {
+        (SystemCall::Write, libc::SYS_splice) => third,
+        _ => first,
+    };
     let flags = match call.number {
         libc::SYS_recvfrom | libc::SYS_sendto => fourth,
         libc::SYS_recvmsg | libc::SYS_sendmsg => third,
