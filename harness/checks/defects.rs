@@ -8,6 +8,7 @@ pub(crate) const DEFECTS: &[&Defect] = &[
     &Defect::WHOLE_WRITES,
     &Defect::RESET,
     &Defect::ACCEPT,
+    &Defect::EXHAUSTED,
     &Defect::LEAK,
     &Defect::HALF_CLOSE,
     &Defect::LAST_WORDS,
@@ -92,6 +93,22 @@ impl Defect {
             Case {
                 report: "https://github.com/MDA2AV/ioxide/issues/222",
                 what: "at the descriptor limit accept fails in a loop: 5.2 million lines of log in 3 s",
+            },
+        ],
+    };
+    pub(crate) const EXHAUSTED: Self = Self {
+        name: "exhausted",
+        about: "A thread, a process, a file or a pipe may be refused by a host that has too many. That is the loss of the client for whom \
+                it was wanted: close its connection, and leave the loop that accepts, and all others, alone.",
+        program: LINES,
+        cases: &[
+            Case {
+                report: "https://github.com/tpm2-software/tpm2-tss/issues/222",
+                what: "once no thread can be made the server says that it exits, and serves nobody any more",
+            },
+            Case {
+                report: "https://github.com/chimera-nas/libevpl/pull/100",
+                what: "the error of a thread that was not made is not looked at, and its maker waits for ever",
             },
         ],
     };

@@ -27,6 +27,7 @@ pub(crate) mod snapshots;
 #[cfg(test)]
 mod staged;
 pub(crate) mod stop;
+mod syscall;
 mod table;
 mod time_wait;
 mod timeout;

@@ -4,7 +4,7 @@
 use super::property;
 use super::{
     address, backlog, bytes, crowd, datagram, half_close, local, partial, polite, reset, stop,
-    time_wait, timeout,
+    syscall, time_wait, timeout,
 };
 use crate::model::check::Check;
 
@@ -19,6 +19,7 @@ const FAMILIES: &[&[Check]] = &[
     backlog::CHECKS,
     crowd::CHECKS,
     stop::CHECKS,
+    syscall::CHECKS,
     bytes::CHECKS,
     datagram::CHECKS,
     local::CHECKS,

@@ -68,9 +68,20 @@ impl Borrowed {
         Some(OsStr::from_bytes(path).into())
     }
 
+    /// The address of its other end.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        let peer = rustix::net::getpeername(&self.copy).ok()??;
+        SocketAddr::try_from(peer).ok()
+    }
+
     /// Whether somebody is at the other end.
     pub(crate) fn has_peer(&self) -> bool {
         rustix::net::getpeername(&self.copy).is_ok_and(|peer| peer.is_some())
+    }
+
+    /// Whether there are bytes to read.
+    pub(crate) fn has_input(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.copy).is_ok_and(|bytes| bytes > 0)
     }
 
     /// Whether a read of it waits for a limited time alone.

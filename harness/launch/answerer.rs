@@ -7,6 +7,7 @@ use crate::model::system_call::{RareAnswer, SystemCall, When};
 use crate::sys::notification::{Answer, Call, Listener};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -35,6 +36,8 @@ struct Order {
     answer: RareAnswer,
     /// Where the server is reached: the calls are meant that are about a socket of this address.
     server: Address,
+    /// Where those clients come from whose connections are left alone.
+    spared: Vec<SocketAddr>,
     since: Instant,
     tally: Tally,
 }
@@ -67,8 +70,10 @@ pub(crate) struct Given {
 impl Order {
     /// Counts a call that comes now; whether it gets the answer.
     fn takes(&mut self, call: SystemCall, about: &About, now: Instant) -> bool {
-        let of = about.of(&self.server);
-        if self.answer.call != call || of != Some(self.answer.of) {
+        let is_meant = self.answer.call == call
+            && about.of(&self.server) == Some(self.answer.of)
+            && !about.is_with(&self.spared);
+        if !is_meant {
             return false;
         }
         self.tally.calls += 1;
@@ -111,11 +116,13 @@ impl Answerer {
         Ok(Self { shared })
     }
 
-    /// Gives a rare answer from now on to calls of a server that is reached here.
-    pub(crate) fn order(&self, answer: RareAnswer, server: Address) {
+    /// Gives a rare answer from now on to calls of a server that is reached here, but for those about connections with clients who come
+    /// from there.
+    pub(crate) fn order(&self, answer: RareAnswer, server: Address, spared: Vec<SocketAddr>) {
         let order = Order {
             answer,
             server,
+            spared,
             since: Instant::now(),
             tally: Tally::default(),
         };

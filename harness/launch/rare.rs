@@ -7,6 +7,7 @@ use crate::model::system_call::{Of, Only, RareAnswer, SystemCall, Then, With};
 use crate::sys::notification::{Answer, Call, Listener};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
+use std::net::SocketAddr;
 
 /// What a call is about.
 #[derive(Debug)]
@@ -45,6 +46,22 @@ impl About {
         }
     }
 
+    /// Whether it is about a connection with one of these clients.
+    pub(super) fn is_with(&self, clients: &[SocketAddr]) -> bool {
+        let peer = match self {
+            Self::Descriptor { copy, .. } => copy.peer(),
+            Self::Process => None,
+        };
+        let is_of = |peer: SocketAddr| {
+            let same = |client: &&SocketAddr| {
+                client.ip().to_canonical() == peer.ip().to_canonical()
+                    && client.port() == peer.port()
+            };
+            clients.iter().any(|client| same(&client))
+        };
+        peer.is_some_and(is_of)
+    }
+
     /// Whether the kernel could answer it so.
     pub(super) fn may_have(&self, answer: RareAnswer) -> bool {
         let Self::Descriptor { copy, is_hasty, .. } = self else {
@@ -57,8 +74,13 @@ impl About {
             Only::Connected => copy.has_peer(),
         };
         // Only of TCP the other end can be told, and the waits of this one.
-        let is_told = matches!(answer.then(), Then::Reset | Then::ComesNow);
-        is_true && (!is_told || copy.is_tcp())
+        let is_possible = match answer.then() {
+            Then::Reset => copy.is_tcp(),
+            // A read that finds nothing fails so by itself.
+            Then::ComesNow => copy.is_tcp() && (answer.is_of_bytes() || copy.has_input()),
+            Then::AsBefore | Then::TakesOne => true,
+        };
+        is_true && is_possible
     }
 }
 

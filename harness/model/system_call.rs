@@ -69,10 +69,47 @@ pub(crate) struct ErrorName {
     pub(crate) number: i32,
 }
 
+impl ErrorName {
+    const fn of(name: &'static str, number: i32) -> Self {
+        Self { name, number }
+    }
+}
+
 macro_rules! errors {
     ($($name:ident)*) => {
-        &[$(ErrorName { name: stringify!($name), number: libc::$name }),*]
+        impl ErrorName {
+            $(pub(crate) const $name: Self = Self::of(stringify!($name), libc::$name);)*
+        }
     };
+}
+
+errors! {
+    EAGAIN ECONNABORTED ECONNREFUSED ECONNRESET EHOSTDOWN EHOSTUNREACH EINTR EINVAL EIO EMFILE ENETDOWN ENETUNREACH ENFILE ENOBUFS
+    ENOMEM ENONET ENOPROTOOPT ENOSPC ENOTCONN EOPNOTSUPP EPERM EPIPE EPROTO
+}
+
+impl ErrorName {
+    /// Those of a connection that accept passes on.
+    pub(crate) const OF_THE_NETWORK: &[Self] = &[
+        Self::ENETDOWN,
+        Self::EPROTO,
+        Self::ENOPROTOOPT,
+        Self::EHOSTDOWN,
+        Self::ENONET,
+        Self::EHOSTUNREACH,
+        Self::EOPNOTSUPP,
+        Self::ENETUNREACH,
+    ];
+
+    /// Those for which a connection stays in the queue.
+    pub(crate) const OF_RESOURCES: &[Self] =
+        &[Self::EMFILE, Self::ENFILE, Self::ENOBUFS, Self::ENOMEM];
+
+    /// Those of a file that takes no more lines.
+    pub(crate) const OF_A_LOG: &[Self] = &[Self::ENOSPC, Self::EIO, Self::EPIPE];
+
+    /// Those of a datagram that does not leave the host.
+    pub(crate) const OF_DATAGRAMS: &[Self] = &[Self::ENOBUFS, Self::EPERM, Self::ENETUNREACH];
 }
 
 /// An answer that the manual pages promise may come.
@@ -137,7 +174,7 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
         ..row(
             SystemCall::Accept,
             Of::Listener,
-            errors!(ECONNABORTED),
+            &[ErrorName::ECONNABORTED],
             "accept(2): a connection has been aborted",
         )
     },
@@ -146,14 +183,14 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
         ..row(
             SystemCall::Accept,
             Of::Listener,
-            errors!(ENETDOWN EPROTO ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH EOPNOTSUPP ENETUNREACH),
+            ErrorName::OF_THE_NETWORK,
             "accept(2), error handling: pending errors of the network, to be treated like EAGAIN by retrying",
         )
     },
     row(
         SystemCall::Accept,
         Of::Listener,
-        errors!(EMFILE ENFILE ENOBUFS ENOMEM),
+        ErrorName::OF_RESOURCES,
         "accept(2): a limit on open files, or on memory for sockets, has been reached",
     ),
     LegalFailure {
@@ -162,7 +199,7 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
         ..row(
             SystemCall::Read,
             Of::Connections,
-            errors!(EAGAIN),
+            &[ErrorName::EAGAIN],
             "select(2), bugs: a socket may be reported ready for reading, and a read of it would wait all the same",
         )
     },
@@ -171,7 +208,7 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
         ..row(
             SystemCall::Read,
             Of::Connections,
-            errors!(EINTR),
+            &[ErrorName::EINTR],
             "signal(7): a read with a time-out (SO_RCVTIMEO) is interrupted by SIGSTOP and SIGCONT, also without a handler",
         )
     },
@@ -180,7 +217,7 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
         ..row(
             SystemCall::Read,
             Of::Datagrams,
-            errors!(ECONNREFUSED),
+            &[ErrorName::ECONNREFUSED],
             "udp(7), ip(7): an ICMP error of an earlier datagram of a connected socket",
         )
     },
@@ -189,26 +226,26 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
         ..row(
             SystemCall::Write,
             Of::Connections,
-            errors!(ECONNRESET EPIPE),
+            &[ErrorName::ECONNRESET, ErrorName::EPIPE],
             "send(2): the other end has gone",
         )
     },
     row(
         SystemCall::Write,
         Of::Datagrams,
-        errors!(ENOBUFS EPERM ENETUNREACH),
+        ErrorName::OF_DATAGRAMS,
         "send(2), udp(7): the queue of the interface is full, a firewall forbids it, or no network is reachable",
     ),
     row(
         SystemCall::Write,
         Of::Files,
-        errors!(ENOSPC EIO),
+        &[ErrorName::ENOSPC, ErrorName::EIO],
         "write(2): the device has no room left, or an error of its own",
     ),
     row(
         SystemCall::Write,
         Of::Output,
-        errors!(ENOSPC EIO EPIPE),
+        ErrorName::OF_A_LOG,
         "write(2): the disk of a log is full or broken, or nobody reads it any more",
     ),
     LegalFailure {
@@ -216,14 +253,14 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
         ..row(
             SystemCall::Write,
             Of::Output,
-            errors!(EAGAIN),
+            &[ErrorName::EAGAIN],
             "write(2): whoever reads the log does not do so now",
         )
     },
     row(
         SystemCall::Wait,
         Of::Process,
-        errors!(EINTR),
+        &[ErrorName::EINTR],
         "signal(7): epoll_wait is interrupted by SIGSTOP and SIGCONT, also without a handler",
     ),
     LegalFailure {
@@ -231,7 +268,7 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
         ..row(
             SystemCall::PeerName,
             Of::Connections,
-            errors!(ENOTCONN),
+            &[ErrorName::ENOTCONN],
             "getpeername(2): the client has gone since",
         )
     },
@@ -240,7 +277,7 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
         ..row(
             SystemCall::SetOption,
             Of::Connections,
-            errors!(EINVAL),
+            &[ErrorName::EINVAL],
             "setsockopt(3p): the socket has been shut down",
         )
     },
@@ -249,26 +286,26 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
         ..row(
             SystemCall::Shutdown,
             Of::Connections,
-            errors!(ENOTCONN),
+            &[ErrorName::ENOTCONN],
             "shutdown(2): the client has gone since",
         )
     },
     row(
         SystemCall::Fork,
         Of::Process,
-        errors!(EAGAIN),
+        &[ErrorName::EAGAIN],
         "fork(2), pthread_create(3): a limit on processes or threads has been reached",
     ),
     row(
         SystemCall::Open,
         Of::Process,
-        errors!(EMFILE ENFILE),
+        &[ErrorName::EMFILE, ErrorName::ENFILE],
         "open(2), socket(2), pipe(2), eventfd(2): a limit on open files has been reached",
     ),
     row(
         SystemCall::Map,
         Of::Process,
-        errors!(ENOMEM),
+        &[ErrorName::ENOMEM],
         "mmap(2), brk(2): no memory is available",
     ),
 ];
@@ -381,6 +418,11 @@ impl RareAnswer {
             (With::AtMost(_), SystemCall::Write) => Only::NonBlocking,
             (With::AtMost(_), _) => Only::Any,
         }
+    }
+
+    /// Whether the call is done, of fewer bytes.
+    pub(crate) fn is_of_bytes(&self) -> bool {
+        matches!(self.with, With::AtMost(_))
     }
 
     /// What is true from then on.

@@ -42,11 +42,18 @@ pub(super) const BUFFER_BYTES: usize = 8 << 10;
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     /// The address that the client comes from, where it has one.
     fn source(&self) -> Option<IpAddr>;
+
+    /// Has short answers leave at once, where they are held back otherwise, and the kernel lets it (`TCP_NODELAY`).
+    fn answer_at_once(&self);
 }
 
 impl Stream for TcpStream {
     fn source(&self) -> Option<IpAddr> {
         self.peer_addr().ok().map(|peer| peer.ip())
+    }
+
+    fn answer_at_once(&self) {
+        let _ = self.set_nodelay(true);
     }
 }
 
@@ -54,6 +61,8 @@ impl Stream for UnixStream {
     fn source(&self) -> Option<IpAddr> {
         None
     }
+
+    fn answer_at_once(&self) {}
 }
 
 /// A connection with a client. Nothing is buffered here: who does not read is not read from.
@@ -91,6 +100,11 @@ impl Conversation {
     /// The address that the client comes from, where it has one.
     pub(super) fn source(&self) -> Option<IpAddr> {
         self.stream.source()
+    }
+
+    /// Has short answers leave at once, where that can be had.
+    pub(super) fn answer_at_once(&self) {
+        self.stream.answer_at_once();
     }
 
     /// Reads what comes next. Nothing means the end: the client's, or that of a server that stops and has an idle client.

@@ -18,6 +18,7 @@ mod eager;
 mod echo;
 mod framed;
 mod http_one;
+mod ledger;
 mod lifecycle;
 mod line_echo;
 mod line_idle;

@@ -2,7 +2,7 @@
 
 use super::server::ReferenceServer;
 use super::{
-    banner, carousel, chat, club, discard, doorman, eager, echo, framed, http_one, line_echo,
+    banner, carousel, chat, club, discard, doorman, eager, echo, framed, http_one, ledger, line_echo,
     line_idle, udp_echo, udp_receiver, udp_timeout, uppercase, welcome_gate,
 };
 
@@ -24,6 +24,7 @@ pub(crate) const SERVERS: &[ReferenceServer] = &[
     doorman::DOORMAN,
     framed::FRAMED,
     http_one::HTTP_ONE,
+    ledger::LEDGER,
     udp_echo::UDP_ECHO,
     udp_receiver::UDP_RECEIVER,
     udp_timeout::UDP_TIMEOUT,

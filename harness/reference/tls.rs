@@ -49,4 +49,8 @@ impl Stream for TlsStream<Box<dyn Stream>> {
     fn source(&self) -> Option<IpAddr> {
         self.get_ref().0.source()
     }
+
+    fn answer_at_once(&self) {
+        self.get_ref().0.answer_at_once();
+    }
 }

@@ -16,7 +16,7 @@ use crate::model::system_call::RareAnswer;
 use crate::model::text_file::Kind;
 use crate::session::client::Client;
 use crate::transcript::client_state::Progress;
-use crate::transcript::event::{ClientEvent, Ended, Exit, ServerEvent, What, last_line};
+use crate::transcript::event::{ClientEvent, ClientId, Ended, Exit, ServerEvent, What, last_line};
 use crate::transcript::fault::Fault;
 use crate::transcript::server_state::SecondInstance;
 use std::sync::Arc;
@@ -63,7 +63,12 @@ impl Session<'_> {
     fn answer(&self, action: &ServerAction, answer: RareAnswer) {
         let address = self.server().map(|server| server.address().clone());
         match self.observer.answerer().zip(address) {
-            Some((answerer, address)) => answerer.order(answer, address),
+            Some((answerer, address)) => {
+                // Who stands by is nobody's concern.
+                let states = self.observer.recorder.client_states();
+                let spared = states.sources_of(ClientId::BYSTANDER);
+                answerer.order(answer, address, spared);
+            }
             None => self.disprove(action, "nobody holds up the calls of this server"),
         }
     }

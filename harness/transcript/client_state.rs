@@ -908,6 +908,12 @@ impl ClientStates {
     }
 
     /// What a client has seen.
+    /// The addresses that a client has come from.
+    pub(crate) fn sources_of(&self, id: ClientId) -> Vec<SocketAddr> {
+        let own = self.addresses.iter().filter(|(_, owner)| **owner == id);
+        own.map(|(address, _)| *address).collect()
+    }
+
     pub(crate) fn of(&mut self, id: ClientId) -> &mut ClientState {
         let new = || ClientState::hearing(&self.unasked);
         self.clients.entry(id).or_insert_with(new)
