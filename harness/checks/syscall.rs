@@ -136,7 +136,7 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![
                     vec![fails(SystemCall::Accept, Of::Listener, ErrorName::ECONNABORTED, 1)],
                     some_come(subject),
-                    vec![server_requires(ServerExpectation::Answered)],
+                    vec![server_requires(ServerExpectation::Answered), settle()],
                     they_leave(),
                 ],
             )])
@@ -170,7 +170,7 @@ pub(super) const CHECKS: &[Check] = &[
                 let meets = vec![
                     vec![fails(SystemCall::Accept, Of::Listener, *error, 1)],
                     some_come(subject),
-                    vec![server_requires(ServerExpectation::Answered)],
+                    vec![server_requires(ServerExpectation::Answered), settle()],
                     they_leave(),
                 ];
                 meets.concat()
@@ -409,7 +409,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "",
         fix: "Call again what was interrupted.",
         defect: &Defect::INTERRUPTED,
-        needs: &[Need::STREAM, Need::REQUEST],
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::MANY_CONNECTIONS],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let waits = [
@@ -417,13 +417,13 @@ pub(super) const CHECKS: &[Check] = &[
                 (SystemCall::Read, Of::Connections),
             ];
             let interrupted = waits.map(|(call, of)| {
+                let polite = || ClientSteps::of(0).polite(subject).lines();
                 let parts = vec![
-                    ClientSteps::of(0).open(subject).lines(),
                     vec![fails(call, of, ErrorName::EINTR, 1)],
-                    ClientSteps::of(0)
-                        .request_and_reply(subject)
-                        .finish(subject)
-                        .lines(),
+                    polite(),
+                    // By then it waits for the next.
+                    vec![settle()],
+                    polite(),
                 ];
                 scenario("a wait that is interrupted", &[("alice", 1)], parts)
             });

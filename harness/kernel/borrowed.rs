@@ -3,6 +3,7 @@
 
 use super::proc_file::text_of;
 use crate::sys::socket::{wake_reader, wake_writer};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -79,9 +80,10 @@ impl Borrowed {
         rustix::net::getpeername(&self.copy).is_ok_and(|peer| peer.is_some())
     }
 
-    /// Whether there are bytes to read.
-    pub(crate) fn has_input(&self) -> bool {
-        rustix::io::ioctl_fionread(&self.copy).is_ok_and(|bytes| bytes > 0)
+    /// Whether a read finds neither bytes nor an end.
+    pub(crate) fn is_empty(&self) -> bool {
+        let mut ready = [PollFd::new(&self.copy, PollFlags::IN)];
+        poll(&mut ready, Some(&Timespec::default())).is_ok_and(|ready| ready == 0)
     }
 
     /// Whether a read of it waits for a limited time alone.

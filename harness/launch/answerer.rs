@@ -3,7 +3,7 @@
 
 use super::rare::{About, Waiting, about, answer_rarely};
 use crate::model::address::Address;
-use crate::model::system_call::{RareAnswer, SystemCall, When};
+use crate::model::system_call::{RareAnswer, SystemCall, When, With};
 use crate::sys::notification::{Answer, Call, Listener};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -67,25 +67,53 @@ pub(crate) struct Given {
     pub(crate) asked_for: Option<usize>,
 }
 
+/// What an order has for a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gets {
+    /// The kernel does it.
+    Nothing,
+    /// The same from the kernel, which would not say it any more if what it speaks of came meanwhile.
+    TheSame,
+    /// The rare answer.
+    Rare,
+}
+
+/// What is done about a call.
+enum Reaction {
+    /// The kernel does it.
+    GoesOn,
+    /// It fails as it would have by itself.
+    Fails(Errno),
+    /// It is to have a rare answer.
+    Rare(Box<Waiting>),
+}
+
 impl Order {
-    /// Counts a call that comes now; whether it gets the answer.
-    fn takes(&mut self, call: SystemCall, about: &About, now: Instant) -> bool {
+    /// Counts a call that comes now, and says what it gets.
+    fn take(&mut self, call: SystemCall, about: &About, now: Instant) -> Gets {
         let is_meant = self.answer.call == call
             && about.of(&self.server) == Some(self.answer.of)
             && !about.is_with(&self.spared);
         if !is_meant {
-            return false;
+            return Gets::Nothing;
         }
         self.tally.calls += 1;
+        if about.fails_so_by_itself(self.answer) {
+            return Gets::TheSame;
+        }
         if !about.may_have(self.answer) {
-            return false;
+            return Gets::Nothing;
         }
         self.tally.eligible += 1;
         let eligible = self.tally.eligible;
-        match self.answer.when {
+        let is_given = match self.answer.when {
             When::From { first, times } => eligible >= first && eligible - first < times,
             When::For(time) => now.duration_since(self.since) < time,
             When::Always => true,
+        };
+        match is_given {
+            true => Gets::Rare,
+            false => Gets::Nothing,
         }
     }
 
@@ -218,14 +246,13 @@ impl Shared {
 
     /// Answers a call; returns it where it waits.
     fn answer(&self, call: Call) -> Option<Waiting> {
-        let rare = self.rare(&call);
-        match rare {
-            Some(waiting) => self.go_on(waiting),
-            None => {
-                self.listener.answer(&call, Answer::GoesOn);
-                None
-            }
-        }
+        let plain = match self.reaction(&call) {
+            Reaction::Rare(waiting) => return self.go_on(*waiting),
+            Reaction::Fails(errno) => Answer::Fails(errno),
+            Reaction::GoesOn => Answer::GoesOn,
+        };
+        self.listener.answer(&call, plain);
+        None
     }
 
     /// Goes on with a call that is to have a rare answer; returns it where it still waits.
@@ -245,32 +272,47 @@ impl Shared {
         self.news.notify_waiters();
     }
 
-    /// The rare answer that a call is to get, with what the call is about.
-    fn rare(&self, call: &Call) -> Option<Waiting> {
-        SystemCall::of_number(call.number).find_map(|(kind, name)| self.rare_of(kind, name, call))
+    /// What is done about a call, by the first kind that it is of of which somebody has something for it.
+    fn reaction(&self, call: &Call) -> Reaction {
+        let kinds = SystemCall::of_number(call.number);
+        let reactions = kinds.map(|(kind, name)| self.reaction_to(kind, name, call));
+        let mut done = reactions.filter(|reaction| !matches!(reaction, Reaction::GoesOn));
+        done.next().unwrap_or(Reaction::GoesOn)
     }
 
     /// The same where it is of this kind.
-    fn rare_of(&self, kind: SystemCall, name: &'static str, call: &Call) -> Option<Waiting> {
+    fn reaction_to(&self, kind: SystemCall, name: &'static str, call: &Call) -> Reaction {
         let is_meant =
             self.with_orders(|orders| orders.iter().any(|order| order.answer.call == kind));
         // What nobody asks about costs no look.
-        let about = is_meant.then(|| about(kind, call)).flatten()?;
-        let now = Instant::now();
-        let (number, answer, nth) = self.with_orders(|orders| {
-            let mut all = orders.iter_mut().enumerate();
-            all.find_map(|(number, order)| {
-                let is_next = order.takes(kind, &about, now);
-                is_next.then_some((number, order.answer, order.tally.eligible))
-            })
-        })?;
-        let given = Given {
-            thread: call.thread,
-            answer,
-            call: name,
-            nth,
-            asked_for: None,
+        let Some(about) = is_meant.then(|| about(kind, call)).flatten() else {
+            return Reaction::GoesOn;
         };
-        Some(Waiting::of(*call, about, number, given))
+        let now = Instant::now();
+        let taken = self.with_orders(|orders| {
+            let all = orders.iter_mut().enumerate();
+            let mut gets = all.map(|(number, order)| {
+                let gets = order.take(kind, &about, now);
+                (number, gets, order.answer, order.tally.eligible)
+            });
+            gets.find(|(_, gets, ..)| *gets != Gets::Nothing)
+        });
+        match taken {
+            None | Some((_, Gets::Nothing, ..)) => Reaction::GoesOn,
+            Some((number, Gets::Rare, answer, nth)) => {
+                let given = Given {
+                    thread: call.thread,
+                    answer,
+                    call: name,
+                    nth,
+                    asked_for: None,
+                };
+                Reaction::Rare(Box::new(Waiting::of(*call, about, number, given)))
+            }
+            Some((_, Gets::TheSame, answer, _)) => match answer.with {
+                With::Error(error) => Reaction::Fails(Errno::from_raw_os_error(error.number)),
+                With::AtMost(_) => Reaction::GoesOn,
+            },
+        }
     }
 }

@@ -62,6 +62,16 @@ impl About {
         peer.is_some_and(is_of)
     }
 
+    /// Whether the kernel answers it so, as there is nothing to read.
+    pub(super) fn fails_so_by_itself(&self, answer: RareAnswer) -> bool {
+        let Self::Descriptor { copy, is_hasty, .. } = self else {
+            return false;
+        };
+        let is_of_input = answer.then() == Then::ComesNow && !answer.is_of_bytes();
+        let never_waits = copy.is_non_blocking || *is_hasty;
+        is_of_input && never_waits && copy.is_tcp() && copy.is_empty()
+    }
+
     /// Whether the kernel could answer it so.
     pub(super) fn may_have(&self, answer: RareAnswer) -> bool {
         let Self::Descriptor { copy, is_hasty, .. } = self else {
@@ -75,9 +85,7 @@ impl About {
         };
         // Only of TCP the other end can be told, and the waits of this one.
         let is_possible = match answer.then() {
-            Then::Reset => copy.is_tcp(),
-            // A read that finds nothing fails so by itself.
-            Then::ComesNow => copy.is_tcp() && (answer.is_of_bytes() || copy.has_input()),
+            Then::Reset | Then::ComesNow => copy.is_tcp(),
             Then::AsBefore | Then::TakesOne => true,
         };
         is_true && is_possible
