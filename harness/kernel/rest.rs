@@ -28,6 +28,8 @@ pub(crate) struct Activity {
     switches: u64,
     /// Those among them by which a thread went to sleep of its own accord.
     sleeps: u64,
+    /// How many calls have waited for an answer from us so far: in each of them a thread sleeps that would have gone on.
+    pub(crate) held_up: u64,
 }
 
 /// The pipe that we read what a server prints from.
@@ -42,6 +44,12 @@ impl Activity {
     /// Whether the server would run, and has had a processor for less than half of the time that has passed since an earlier look.
     pub(crate) fn lacks_a_processor_since(&self, before: &Self, passed: Duration) -> bool {
         !self.at_rest && self.ran.saturating_sub(before.ran) * 2 < passed
+    }
+
+    /// How often a thread went to sleep since an earlier look, but for those times when it waited for us.
+    fn own_sleeps_since(&self, before: &Self) -> u64 {
+        let sleeps = self.sleeps.saturating_sub(before.sleeps);
+        sleeps.saturating_sub(self.held_up.saturating_sub(before.held_up))
     }
 
     /// What there is to be seen where nothing runs, of a server that prints to this pipe.
@@ -96,7 +104,10 @@ pub(crate) struct RestDetector {
     /// The processor time used since the first look.
     pub(crate) ran: Duration,
     wanted: Duration,
+    /// How often a thread went to sleep since the first look, but for those times.
     sleeps: u64,
+    /// How many calls have waited for us since the first look.
+    held_up: u64,
     printed_bytes: u64,
 }
 
@@ -171,7 +182,7 @@ impl RestDetector {
         Idleness {
             ran_percent: percent(ran, watched),
             wanted_percent: percent(wanted, watched),
-            sleeps: in_a_second(still.sleeps.saturating_sub(before.sleeps), watched),
+            sleeps: in_a_second(still.own_sleeps_since(before), watched),
         }
     }
 
@@ -185,6 +196,13 @@ impl RestDetector {
         let (times, least) = RESTLESS_FROM;
         let sleeps = in_a_second(self.sleeps, self.watched);
         self.sleeps_seldom() || self.floods() || sleeps >= self.idle.sleeps * times + least
+    }
+
+    /// Whether it makes call after call that waits for us, and hardly ever sleeps in between: whoever tries again after a pause sleeps
+    /// once for each of them.
+    pub(crate) fn is_held_up_in_a_loop(&self) -> bool {
+        let (_, least) = RESTLESS_FROM;
+        self.sleeps_seldom() && in_a_second(self.held_up, self.watched) >= least
     }
 
     fn sleeps_seldom(&self) -> bool {
@@ -204,7 +222,8 @@ impl RestDetector {
         self.watched = now - begun;
         self.ran = still.ran.saturating_sub(first.ran);
         self.wanted = self.ran + still.delayed.saturating_sub(first.delayed);
-        self.sleeps = still.sleeps.saturating_sub(first.sleeps);
+        self.sleeps = still.own_sleeps_since(&first);
+        self.held_up = still.held_up.saturating_sub(first.held_up);
         self.printed_bytes = still.printed_bytes.saturating_sub(first.printed_bytes);
         self.has_slept() || self.has_rested(now, still)
     }
@@ -222,7 +241,7 @@ impl RestDetector {
 
     /// Whether the server has wanted most of a processor since the first look, whatever it got and does when it is idle.
     pub(crate) fn wants_a_processor(&self) -> bool {
-        percent(self.wanted, self.watched) >= WANTS_FROM
+        self.is_held_up_in_a_loop() || percent(self.wanted, self.watched) >= WANTS_FROM
     }
 
     /// Whether the server has run whenever it got a processor since the first look, beyond what it does when it is idle.
@@ -231,7 +250,8 @@ impl RestDetector {
     /// threads may.
     pub(crate) fn spins(&self) -> bool {
         let wants = percent(self.wanted, self.watched) >= SPINS_FROM + self.idle.wanted_percent;
-        wants && (self.sleeps_seldom() || self.floods() || self.runs())
+        let runs_on = wants && (self.sleeps_seldom() || self.floods() || self.runs());
+        runs_on || self.is_held_up_in_a_loop()
     }
 
     /// Whether little processor time was used, and little more was wanted, for long enough. On a loaded machine a loop
@@ -259,6 +279,7 @@ impl RestDetector {
             && percent(wanted, now - at) < WANTS_FROM + self.idle.wanted_percent
             && !printed
             && !runs
+            && !self.is_held_up_in_a_loop()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::sys::notification::{Answer, Call, Listener};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -24,6 +24,8 @@ pub(super) struct Shared {
     listener: Listener,
     orders: Mutex<Vec<Order>>,
     given: Mutex<Vec<Given>>,
+    /// How many calls have waited for an answer so far.
+    held_up: AtomicU64,
     /// It has taken a call in hand that it may not have answered yet.
     is_at_work: AtomicBool,
     /// Tells that a rare answer was given.
@@ -134,6 +136,7 @@ impl Answerer {
             listener,
             orders: Mutex::default(),
             given: Mutex::default(),
+            held_up: AtomicU64::default(),
             is_at_work: AtomicBool::default(),
             news: Notify::new(),
         });
@@ -181,6 +184,11 @@ impl Answerer {
         self.shared.news.notified().await;
     }
 
+    /// How many calls of the server have waited for an answer so far.
+    pub(crate) fn held_up(&self) -> u64 {
+        self.shared.held_up.load(Ordering::SeqCst)
+    }
+
     /// Whether a call of the server waits for us: its thread sleeps, and is not at rest.
     pub(crate) fn is_awaited(&self) -> bool {
         // In this order: whoever takes a call in hand says so first.
@@ -194,6 +202,9 @@ const LOOK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 20_000_000,
 };
+
+/// So many calls that have had a rare answer are told one by one; a loop that tries again makes thousands.
+const TOLD: u32 = 16;
 
 impl Shared {
     fn with_orders<T>(&self, look: impl FnOnce(&mut Vec<Order>) -> T) -> T {
@@ -222,7 +233,10 @@ impl Shared {
             waiting = still.collect();
             if told.contains(PollFlags::IN) {
                 match self.listener.next() {
-                    Ok(Some(call)) => waiting.extend(self.answer(call)),
+                    Ok(Some(call)) => {
+                        self.held_up.fetch_add(1, Ordering::SeqCst);
+                        waiting.extend(self.answer(call));
+                    }
                     Ok(None) => {}
                     Err(_) => return,
                 }
@@ -262,11 +276,15 @@ impl Shared {
 
     /// Notes that the answer of this number was given.
     fn note(&self, number: usize, given: Given) {
-        self.with_orders(|orders| {
-            if let Some(order) = orders.get_mut(number) {
+        let times = self.with_orders(|orders| {
+            orders.get_mut(number).map_or(0, |order| {
                 order.tally.given += 1;
-            }
+                order.tally.given
+            })
         });
+        if times > TOLD {
+            return;
+        }
         let all = self.given.lock();
         all.unwrap_or_else(PoisonError::into_inner).push(given);
         self.news.notify_waiters();

@@ -293,6 +293,7 @@ impl Observer {
                 // Whose call waits for us sleeps, and does not rest.
                 seen.at_rest &= !self.answerer().is_some_and(Answerer::is_awaited);
                 seen.parked &= seen.at_rest;
+                seen.held_up = self.answerer().map_or(0, Answerer::held_up);
                 seen
             }
             // Of who is not seen nothing says that it rests.
@@ -388,7 +389,7 @@ pub(super) fn looks_every(time: Duration) -> tokio::time::Interval {
 
 /// Whether a server has used as much processor time as one that is busy uses within a limit.
 pub(super) fn is_busy(rest: &RestDetector, limit: Duration) -> bool {
-    percent(rest.ran, limit) >= BUSY_FROM
+    rest.is_held_up_in_a_loop() || percent(rest.ran, limit) >= BUSY_FROM
 }
 
 /// Whether a server takes all that it gets and has got too little to be judged, as on a loaded host: what it does may
