@@ -3,6 +3,7 @@
 use super::derive::requests;
 use crate::checks::counterexample::{Stream, bind, die_of, each, echo, listen};
 use crate::model::action::Action;
+use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::defect::Defect;
 use crate::model::dialogue::{
@@ -16,6 +17,7 @@ use crate::model::subject::Subject;
 use crate::model::system_call::{ErrorName, Of, RareAnswer, SystemCall, When, With};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::Duration;
 
 /// A filter is taken on when the server is started.
 const ON_ITS_OWN: Policy = Policy {
@@ -75,6 +77,29 @@ fn they_leave() -> Vec<Line> {
 /// A scenario in which clients come who are owed nothing, for what is done is what a host may do to them.
 fn some_may_go(name: &str, parts: Vec<Vec<Line>>) -> Scenario {
     scenario(name, &[("mallory", COME)], parts)
+}
+
+/// Clients come while accept fails, of which this is required; then it works again.
+fn short_of(error: ErrorName, required: Vec<Line>, subject: &Subject) -> Vec<Line> {
+    let lasts = vec![
+        vec![fails_on(SystemCall::Accept, Of::Listener, error)],
+        some_come(subject),
+        vec![server_requires(ServerExpectation::Answered)],
+        required,
+        vec![restore(), settle()],
+        they_leave(),
+    ];
+    lasts.concat()
+}
+
+/// Accepts, and tries again at once where that fails.
+fn accept_again_at_once(address: &Address) -> io::Result<()> {
+    let listener = listen(address)?;
+    loop {
+        if let Ok((mut stream, _)) = listener.accept() {
+            std::thread::spawn(move || echo(&mut stream));
+        }
+    }
 }
 
 /// One client makes its conversation, with what is done to the server before.
@@ -198,48 +223,96 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
-        id: "syscall/accept-out-of-resources",
-        requirement: "A server that cannot accept for want of descriptors or memory neither ends nor spins, and serves again afterwards.",
-        why: "accept(2): EMFILE, ENFILE, ENOBUFS and ENOMEM. The connection stays in the queue, so that loops spin, or they end: \
-              https://github.com/lalinsky/dusty/issues/134 https://github.com/zeroclaw-labs/zeroclaw/pull/8122",
-        method: "accept fails with each of the four errors, one after the other, for as long as clients wait, by seccomp_unotify(2); then \
-                 it works again.",
+        id: "syscall/accept-out-of-files",
+        requirement: "A server that cannot accept for want of descriptors neither ends nor spins, and serves again afterwards.",
+        why: "accept(2): EMFILE and ENFILE. The connection stays in the queue, so that loops spin, or they end: \
+              https://github.com/lalinsky/dusty/issues/134 https://github.com/MDA2AV/ioxide/issues/222",
+        method: "accept fails with each of the two errors, one after the other, for as long as clients wait and the process closes no \
+                 descriptor, by seccomp_unotify(2); then it works again.",
         quantities: "Three clients come each time. --deep changes nothing.",
-        fix: "After EMFILE, ENFILE, ENOBUFS or ENOMEM wait for a moment, or until a connection has ended, before accepting again.",
+        fix: "After EMFILE or ENFILE wait for a moment, or until a connection has ended, before accepting again.",
         defect: &Defect::ACCEPT,
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
-            let one_after_the_other = ErrorName::OF_RESOURCES.iter().map(|error| {
-                let lasts = vec![
-                    vec![fails_on(SystemCall::Accept, Of::Listener, *error)],
-                    some_come(subject),
-                    vec![
-                        server_requires(ServerExpectation::Answered),
-                        server_expects(ServerExpectation::Rest),
-                        restore(),
-                    ],
-                    they_leave(),
-                ];
-                lasts.concat()
-            });
+            let rests = || vec![server_expects(ServerExpectation::Rest)];
+            let short = |error: &ErrorName| short_of(*error, rests(), subject);
             Some(vec![some_may_go(
-                "resources are short",
-                one_after_the_other.collect(),
+                "no more descriptors",
+                ErrorName::OF_FILES.iter().map(short).collect(),
             )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
             shows: "server-step-failed",
+            serve: accept_again_at_once,
+        },
+    },
+    Check {
+        id: "syscall/accept-out-of-memory",
+        requirement: "A server that cannot accept for want of memory does not end, and serves again afterwards.",
+        why: "accept(2): ENOBUFS and ENOMEM pass, as EMFILE does, and are seldom thought of beside it: \
+              https://github.com/zeroclaw-labs/zeroclaw/pull/8122 https://github.com/tobez/snmp-query-engine/pull/31",
+        method: "accept fails with each of the two errors, one after the other, when clients come, by seccomp_unotify(2); then it works \
+                 again.",
+        quantities: "Three clients come each time. --deep changes nothing.",
+        fix: "After ENOBUFS or ENOMEM wait for a moment, and accept again.",
+        defect: &Defect::ACCEPT,
+        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        policy: ON_ITS_OWN,
+        scenarios: |subject| {
+            let short = |error: &ErrorName| short_of(*error, Vec::new(), subject);
+            Some(vec![some_may_go(
+                "no memory for a socket",
+                ErrorName::OF_MEMORY.iter().map(short).collect(),
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            shows: "died",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
-                    // Tries again at once.
-                    if let Ok((mut stream, _)) = listener.accept() {
-                        std::thread::spawn(move || echo(&mut stream));
+                    match listener.accept() {
+                        Ok((mut stream, _)) => {
+                            std::thread::spawn(move || echo(&mut stream));
+                        }
+                        // Out of descriptors: a connection has to end first.
+                        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+                            std::thread::park_timeout(Duration::from_millis(50));
+                        }
+                        Err(error) => return Err(error),
                     }
                 }
             },
+        },
+    },
+    Check {
+        id: "syscall/accept-waits-for-memory",
+        requirement: "A server that cannot accept for want of memory waits before it tries again.",
+        why: "accept(2): with ENOBUFS and ENOMEM the connection stays in the queue, and who tries again at once takes a processor from a \
+              host that is short already: https://github.com/ponylang/ponyc/issues/4052",
+        method: "accept fails with each of the two errors, one after the other, for as long as clients wait, by seccomp_unotify(2).",
+        quantities: "Three clients come each time. --deep changes nothing.",
+        fix: "After ENOBUFS or ENOMEM wait for a moment, and accept again.",
+        defect: &Defect::ACCEPT,
+        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::SHOULD
+        },
+        scenarios: |subject| {
+            let rests = || vec![server_expects(ServerExpectation::Rest)];
+            let short = |error: &ErrorName| short_of(*error, rests(), subject);
+            Some(vec![some_may_go(
+                "no memory for a socket, for long",
+                ErrorName::OF_MEMORY.iter().map(short).collect(),
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            shows: "server-step-failed",
+            serve: accept_again_at_once,
         },
     },
     Check {

@@ -145,6 +145,13 @@ impl AsFd for Borrowed {
     }
 }
 
+/// How many descriptors the process of a thread has, and which process that is; nothing of one that has ended.
+pub(crate) fn descriptors_of(thread: i32) -> Option<(i32, usize)> {
+    let process = process_of(thread).ok()?.as_raw_nonzero().get();
+    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).ok()?;
+    Some((process, descriptors.count()))
+}
+
 /// The process that a thread is of (proc_pid_status(5)).
 fn process_of(thread: i32) -> Result<Pid, Errno> {
     let status = text_of(format!("/proc/{thread}/status"))?;

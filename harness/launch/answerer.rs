@@ -3,10 +3,12 @@
 
 use super::rare::{About, Waiting, about, answer_rarely};
 use crate::model::address::Address;
-use crate::model::system_call::{RareAnswer, SystemCall, When, With};
+use crate::kernel::descriptors_of;
+use crate::model::system_call::{Only, RareAnswer, SystemCall, When, With};
 use crate::sys::notification::{Answer, Call, Listener};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +44,8 @@ struct Order {
     spared: Vec<SocketAddr>,
     since: Instant,
     tally: Tally,
+    /// How many descriptors each process had when it was answered so first, where that counts.
+    full: HashMap<i32, usize>,
 }
 
 /// How often a rare answer was, or could have been given.
@@ -92,8 +96,8 @@ enum Reaction {
 
 impl Order {
     /// Counts a call that comes now, and says what it gets.
-    fn take(&mut self, call: SystemCall, about: &About, now: Instant) -> Gets {
-        let is_meant = self.answer.call == call
+    fn take(&mut self, kind: SystemCall, about: &About, call: &Call, now: Instant) -> Gets {
+        let is_meant = self.answer.call == kind
             && about.of(&self.server) == Some(self.answer.of)
             && !about.is_with(&self.spared);
         if !is_meant {
@@ -103,7 +107,7 @@ impl Order {
         if about.fails_so_by_itself(self.answer) {
             return Gets::TheSame;
         }
-        if !about.may_have(self.answer) {
+        if !about.may_have(self.answer) || !self.is_full(call.thread) {
             return Gets::Nothing;
         }
         self.tally.eligible += 1;
@@ -117,6 +121,17 @@ impl Order {
             true => Gets::Rare,
             false => Gets::Nothing,
         }
+    }
+
+    /// Whether the process of a thread may have no more descriptors than it has, where that counts.
+    fn is_full(&mut self, thread: i32) -> bool {
+        if self.answer.only() != Only::Full {
+            return true;
+        }
+        descriptors_of(thread).is_some_and(|(process, held)| {
+            let most = self.full.entry(process).or_insert(held);
+            held >= *most
+        })
     }
 
     /// Whether all that it is for have had it.
@@ -156,6 +171,7 @@ impl Answerer {
             spared,
             since: Instant::now(),
             tally: Tally::default(),
+            full: HashMap::new(),
         };
         self.shared.with_orders(|orders| orders.push(order));
     }
@@ -310,7 +326,7 @@ impl Shared {
         let taken = self.with_orders(|orders| {
             let all = orders.iter_mut().enumerate();
             let mut gets = all.map(|(number, order)| {
-                let gets = order.take(kind, &about, now);
+                let gets = order.take(kind, &about, call, now);
                 (number, gets, order.answer, order.tally.eligible)
             });
             gets.find(|(_, gets, ..)| *gets != Gets::Nothing)

@@ -78,7 +78,7 @@ impl About {
             return true;
         };
         let is_true = match answer.only() {
-            Only::Any => true,
+            Only::Any | Only::Full => true,
             Only::NonBlocking => copy.is_non_blocking || *is_hasty,
             Only::Timed => !copy.is_non_blocking && !is_hasty && copy.has_read_timeout(),
             Only::Connected => copy.has_peer(),

@@ -101,9 +101,11 @@ impl ErrorName {
         Self::ENETUNREACH,
     ];
 
-    /// Those for which a connection stays in the queue.
-    pub(crate) const OF_RESOURCES: &[Self] =
-        &[Self::EMFILE, Self::ENFILE, Self::ENOBUFS, Self::ENOMEM];
+    /// Those of who may have no more descriptors.
+    pub(crate) const OF_FILES: &[Self] = &[Self::EMFILE, Self::ENFILE];
+
+    /// Those of a host that has no memory for another socket.
+    pub(crate) const OF_MEMORY: &[Self] = &[Self::ENOBUFS, Self::ENOMEM];
 
     /// Those of a file that takes no more lines.
     pub(crate) const OF_A_LOG: &[Self] = &[Self::ENOSPC, Self::EIO, Self::EPIPE];
@@ -135,6 +137,8 @@ pub(crate) enum Only {
     Timed,
     /// One on a socket that has a peer.
     Connected,
+    /// One of a process that has as many descriptors as when it was answered so first: whoever closes one has room for another.
+    Full,
 }
 
 /// What is true from then on of what the call was about: an error that says something makes that true.
@@ -187,11 +191,20 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
             "accept(2), error handling: pending errors of the network, to be treated like EAGAIN by retrying",
         )
     },
+    LegalFailure {
+        only: Only::Full,
+        ..row(
+            SystemCall::Accept,
+            Of::Listener,
+            ErrorName::OF_FILES,
+            "accept(2): a limit on open files has been reached",
+        )
+    },
     row(
         SystemCall::Accept,
         Of::Listener,
-        ErrorName::OF_RESOURCES,
-        "accept(2): a limit on open files, or on memory for sockets, has been reached",
+        ErrorName::OF_MEMORY,
+        "accept(2): there is not enough memory, or too little of it may be used for sockets",
     ),
     LegalFailure {
         only: Only::NonBlocking,
@@ -296,12 +309,15 @@ pub(crate) const LEGAL_FAILURES: &[LegalFailure] = &[
         &[ErrorName::EAGAIN],
         "fork(2), pthread_create(3): a limit on processes or threads has been reached",
     ),
-    row(
-        SystemCall::Open,
-        Of::Process,
-        &[ErrorName::EMFILE, ErrorName::ENFILE],
-        "open(2), socket(2), pipe(2), eventfd(2): a limit on open files has been reached",
-    ),
+    LegalFailure {
+        only: Only::Full,
+        ..row(
+            SystemCall::Open,
+            Of::Process,
+            ErrorName::OF_FILES,
+            "open(2), socket(2), pipe(2), eventfd(2): a limit on open files has been reached",
+        )
+    },
     row(
         SystemCall::Map,
         Of::Process,
