@@ -339,6 +339,13 @@ impl Need {
         reason: "only possible in a namespace of the server's own",
     };
 
+    /// A host that lets somebody else answer a server's system calls, and a server that is started for its tests.
+    pub(crate) const ANSWERED_CALLS: Self = Self {
+        word: "answered calls",
+        met: |subject| subject.may_answer_calls && !subject.is_elsewhere,
+        reason: "the host lets nobody answer the system calls of a server (`sockdrill doctor`), or somebody else has started this one",
+    };
+
     /// A promised idle time-out.
     pub(crate) const IDLE_TIMEOUT: Self = Self {
         word: "idle timeout",

@@ -1,10 +1,10 @@
 //! What the kernel may answer to a system call, and seldom does: none of it is the end of a server.
 
-use super::derive::requests;
 use crate::checks::counterexample::{Stream, bind, die_of, each, echo, listen};
 use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
+use crate::model::data::Data;
 use crate::model::defect::Defect;
 use crate::model::dialogue::{
     self, ClientSteps, scenario, server_does, server_expects, server_requires, settle,
@@ -34,6 +34,7 @@ fn answers(call: SystemCall, of: Of, with: With, when: When) -> Line {
         of,
         with,
         when,
+        if_any: false,
     }))
 }
 
@@ -60,14 +61,12 @@ fn restore() -> Line {
 
 /// Clients who come and ask for something, whatever becomes of them, and leave.
 fn some_come(subject: &Subject) -> Vec<Line> {
-    let come = ClientSteps::of(0)
-        .connect_without_waiting()
-        .speak_if_deferred(subject);
-    let ask = match dialogue::request(&subject.profile).is_some() {
-        true => requests(subject, 1).map(|one| come.clone().send_in_background(one)),
-        false => None,
-    };
-    ask.unwrap_or(come).lines()
+    let come = ClientSteps::of(0).connect_without_waiting();
+    match dialogue::first_request(&subject.profile) {
+        _ if subject.speaks_tls() => come.begin_tls(subject).lines(),
+        Some(first) => come.send_in_background(Data::literal(first)).lines(),
+        None => come.lines(),
+    }
 }
 
 fn they_leave() -> Vec<Line> {
@@ -153,13 +152,18 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Of three clients who come one at least meets an accept that has not begun to wait yet. --deep changes nothing.",
         fix: "Go on accepting after ECONNABORTED.",
         defect: &Defect::ACCEPT,
-        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        needs: &[Need::ANSWERED_CALLS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             Some(vec![some_may_go(
                 "an aborted connection",
                 vec![
-                    vec![fails(SystemCall::Accept, Of::Listener, ErrorName::ECONNABORTED, 1)],
+                    vec![fails(
+                        SystemCall::Accept,
+                        Of::Listener,
+                        ErrorName::ECONNABORTED,
+                        1,
+                    )],
                     some_come(subject),
                     vec![server_requires(ServerExpectation::Answered), settle()],
                     they_leave(),
@@ -188,7 +192,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Of three clients who come one at least meets an accept that has not begun to wait yet. --deep changes nothing.",
         fix: "Treat ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP and ENETUNREACH like EAGAIN.",
         defect: &Defect::ACCEPT,
-        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        needs: &[Need::ANSWERED_CALLS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let one_after_the_other = ErrorName::OF_THE_NETWORK.iter().map(|error| {
@@ -232,7 +236,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Three clients come each time. --deep changes nothing.",
         fix: "After EMFILE or ENFILE wait for a moment, or until a connection has ended, before accepting again.",
         defect: &Defect::ACCEPT,
-        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        needs: &[Need::ANSWERED_CALLS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let rests = || vec![server_expects(ServerExpectation::Rest)];
@@ -258,7 +262,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Three clients come each time. --deep changes nothing.",
         fix: "After ENOBUFS or ENOMEM wait for a moment, and accept again.",
         defect: &Defect::ACCEPT,
-        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        needs: &[Need::ANSWERED_CALLS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let short = |error: &ErrorName| short_of(*error, Vec::new(), subject);
@@ -296,7 +300,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Three clients come each time. --deep changes nothing.",
         fix: "After ENOBUFS or ENOMEM wait for a moment, and accept again.",
         defect: &Defect::ACCEPT,
-        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        needs: &[Need::ANSWERED_CALLS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy {
             fresh_server: true,
             ..Policy::SHOULD
@@ -325,7 +329,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "",
         fix: "Keep what was read until the message is complete, and read on.",
         defect: &Defect::FRAMING,
-        needs: &[Need::TCP, Need::LONG_REQUEST],
+        needs: &[Need::ANSWERED_CALLS, Need::TCP, Need::LONG_REQUEST],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
@@ -367,10 +371,15 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "",
         fix: "Take EAGAIN for no more than that nothing is there, and wait again.",
         defect: &Defect::INTERRUPTED,
-        needs: &[Need::TCP, Need::REQUEST],
+        needs: &[Need::ANSWERED_CALLS, Need::TCP, Need::REQUEST],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
-            let spurious = vec![fails(SystemCall::Read, Of::Connections, ErrorName::EAGAIN, 1)];
+            let spurious = vec![fails(
+                SystemCall::Read,
+                Of::Connections,
+                ErrorName::EAGAIN,
+                1,
+            )];
             Some(vec![scenario(
                 "nothing to read at first",
                 &[("alice", 1)],
@@ -414,7 +423,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "",
         fix: "Write on from where the last write has ended, as soon as there is room.",
         defect: &Defect::WHOLE_WRITES,
-        needs: &[Need::TCP, Need::REPLY],
+        needs: &[Need::ANSWERED_CALLS, Need::TCP, Need::REPLY],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let bytes = reply_bytes(subject);
@@ -450,7 +459,12 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Of three clients who ask each time one is gone. --deep changes nothing.",
         fix: "Ignore SIGPIPE or write with MSG_NOSIGNAL, and end the connection whose write has failed.",
         defect: &Defect::RESET,
-        needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::REPLY],
+        needs: &[
+            Need::ANSWERED_CALLS,
+            Need::TCP,
+            Need::MANY_CONNECTIONS,
+            Need::REPLY,
+        ],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let gone = [ErrorName::ECONNRESET, ErrorName::EPIPE].map(|error| {
@@ -482,7 +496,12 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "",
         fix: "Call again what was interrupted.",
         defect: &Defect::INTERRUPTED,
-        needs: &[Need::STREAM, Need::DIALOGUE, Need::MANY_CONNECTIONS],
+        needs: &[
+            Need::ANSWERED_CALLS,
+            Need::STREAM,
+            Need::DIALOGUE,
+            Need::MANY_CONNECTIONS,
+        ],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let waits = [
@@ -531,12 +550,17 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Three clients come, of which one is gone. --deep changes nothing.",
         fix: "Take an error of getpeername for the end of that connection.",
         defect: &Defect::RESET,
-        needs: &[Need::TCP, Need::MANY_CONNECTIONS],
+        needs: &[Need::ANSWERED_CALLS, Need::TCP, Need::MANY_CONNECTIONS],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             Some(vec![gone_when_asked(
                 "a client that nobody can name",
-                fails(SystemCall::PeerName, Of::Connections, ErrorName::ENOTCONN, 1),
+                fails(
+                    SystemCall::PeerName,
+                    Of::Connections,
+                    ErrorName::ENOTCONN,
+                    1,
+                ),
                 subject,
             )])
         },
@@ -563,7 +587,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Three clients come, of which one is gone. --deep changes nothing.",
         fix: "Take an error of setsockopt for the end of that connection, or go on without the option.",
         defect: &Defect::RESET,
-        needs: &[Need::TCP, Need::MANY_CONNECTIONS],
+        needs: &[Need::ANSWERED_CALLS, Need::TCP, Need::MANY_CONNECTIONS],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             Some(vec![gone_when_asked(
@@ -594,12 +618,17 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Three clients come, of which one is gone. --deep changes nothing.",
         fix: "Close the socket whatever shutdown says.",
         defect: &Defect::RESET,
-        needs: &[Need::TCP, Need::MANY_CONNECTIONS],
+        needs: &[Need::ANSWERED_CALLS, Need::TCP, Need::MANY_CONNECTIONS],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             Some(vec![gone_when_asked(
                 "a client that cannot be told the end",
-                fails(SystemCall::Shutdown, Of::Connections, ErrorName::ENOTCONN, 1),
+                fails(
+                    SystemCall::Shutdown,
+                    Of::Connections,
+                    ErrorName::ENOTCONN,
+                    1,
+                ),
                 subject,
             )])
         },
@@ -624,13 +653,18 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Three, one for each client that comes: runtimes try again some times, and give up. --deep changes nothing.",
         fix: "Close the connection for which there is no thread, and go on accepting.",
         defect: &Defect::EXHAUSTED,
-        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        needs: &[Need::ANSWERED_CALLS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             Some(vec![some_may_go(
                 "no thread for a client",
                 vec![
-                    vec![fails(SystemCall::Fork, Of::Process, ErrorName::EAGAIN, COME)],
+                    vec![fails(
+                        SystemCall::Fork,
+                        Of::Process,
+                        ErrorName::EAGAIN,
+                        COME,
+                    )],
                     some_come(subject),
                     vec![settle(), restore()],
                     they_leave(),
@@ -660,7 +694,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "Three clients come each time. --deep changes nothing.",
         fix: "End the conversation for which there is no descriptor, and nothing else.",
         defect: &Defect::EXHAUSTED,
-        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        needs: &[Need::ANSWERED_CALLS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let exhausted = [ErrorName::EMFILE, ErrorName::ENFILE].map(|error| {
@@ -669,11 +703,7 @@ pub(super) const CHECKS: &[Check] = &[
                     vec![
                         vec![fails_on(SystemCall::Open, Of::Process, error)],
                         some_come(subject),
-                        vec![
-                            settle(),
-                            server_expects(ServerExpectation::Rest),
-                            restore(),
-                        ],
+                        vec![settle(), server_expects(ServerExpectation::Rest), restore()],
                         they_leave(),
                     ],
                 )
@@ -701,7 +731,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "",
         fix: "Do without the line.",
         defect: &Defect::STREAMS,
-        needs: &[Need::STREAM],
+        needs: &[Need::ANSWERED_CALLS, Need::STREAM],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let full = ErrorName::OF_A_LOG.iter().map(|error| {
@@ -731,7 +761,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "",
         fix: "Let the error be that one datagram's.",
         defect: &Defect::DATAGRAMS,
-        needs: &[Need::DATAGRAM, Need::REPLY],
+        needs: &[Need::ANSWERED_CALLS, Need::DATAGRAM, Need::REPLY],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let lost = ErrorName::OF_DATAGRAMS.iter().map(|error| {

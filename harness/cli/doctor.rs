@@ -40,6 +40,14 @@ pub(super) fn doctor() -> Result<ExitCode, Error> {
             }
         }
     }
+    let answered = "answers: the kernel's rare answers are given to a server's system calls";
+    match lab::answers_calls() {
+        Ok(()) => say(&format!("ok       {answered}")),
+        Err(why) => {
+            say(&format!("missing  {answered}: {why}"));
+            say(&format!("         {ANSWERS_ADVICE}"));
+        }
+    }
     let ends =
         "process events: the end of a server's process is seen, however short its life".to_owned();
     let told = lab::capabilities()
@@ -55,6 +63,10 @@ fn say_whether(is_there: bool, what: &str) {
     let word = if is_there { "ok     " } else { "missing" };
     say(&format!("{word}  {what}"));
 }
+
+/// How to permit what `syscall/…` needs, where a host does not.
+const ANSWERS_ADVICE: &str = "a container's seccomp profile has to allow seccomp, pidfd_getfd and process_vm_readv, as \
+                              --security-opt seccomp=unconfined does";
 
 /// How to permit namespaces, where a host does not.
 const ADVICE: &[&str] = &[

@@ -16,6 +16,7 @@ struct Tail {
     times: Option<u32>,
     time: Option<Duration>,
     always: bool,
+    if_any: bool,
 }
 
 const CHOICES: &[Choice<Tail>] = &[
@@ -29,6 +30,10 @@ const CHOICES: &[Choice<Tail>] = &[
     }),
     ("for", |tail, line| {
         tail.time = Some(line.duration()?);
+        Ok(())
+    }),
+    ("if-any", |tail, _| {
+        tail.if_any = true;
         Ok(())
     }),
     ("always", |tail, _| {
@@ -97,5 +102,6 @@ fn answer(call: SystemCall, of: Of, with: With, line: &mut Reader<'_>) -> Read<S
         of,
         with,
         when,
+        if_any: tail.if_any,
     }))
 }

@@ -575,7 +575,6 @@ impl State {
             Does::Starts => {
                 self.end_all();
                 (self.server, self.limits_files) = (Life::Runs, false);
-                self.answers_calls = false;
                 self.is_killed = false;
             }
             Does::LimitsFiles => self.limits_files = true,

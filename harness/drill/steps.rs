@@ -198,13 +198,13 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
         read: |_| Ok(ServerAction::RestoreOpenFiles),
     },
     Verb {
-        usage: "fail CALL [of WHAT] with ERROR [from NUMBER] [* NUMBER | for DURATION | always]",
-        about: "Has its next system calls of a kind fail as the kernel may have them fail, once or so often, as far as the manual pages promise that.",
+        usage: "fail CALL [of WHAT] with ERROR [from NUMBER] [* NUMBER | for DURATION | always] [if-any]",
+        about: "Has its next system calls of a kind fail as the kernel may have them fail, once or so often, as far as the manual pages promise that; where no such call comes the case proves nothing, unless `if-any` is said.",
         example: "server fail accept with ECONNABORTED",
         read: calls::failure,
     },
     Verb {
-        usage: "shorten CALL [of WHAT] to SIZE [from NUMBER] [* NUMBER | for DURATION | always]",
+        usage: "shorten CALL [of WHAT] to SIZE [from NUMBER] [* NUMBER | for DURATION | always] [if-any]",
         about: "Has it read from its clients at most so many bytes at a time, or write so many where it does not wait for room.",
         example: "server shorten read to 1B always",
         read: calls::shortening,

@@ -2,6 +2,7 @@
 //! server's FIN.
 
 use super::proc_file::text_of;
+use crate::sys::foreign_memory::{self, Piece};
 use crate::sys::socket::{wake_reader, wake_writer};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,6 +22,21 @@ pub(crate) struct Borrowed {
     /// Whether calls on it never wait (`O_NONBLOCK`, open(2)).
     pub(crate) is_non_blocking: bool,
     pub(crate) kind: BorrowedKind,
+}
+
+/// What tells an open file from all others that are open at the same time: its device and its inode (inode(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity(u64, u64);
+
+impl Identity {
+    /// That of a descriptor's file.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub(crate) fn of(descriptor: BorrowedFd<'_>) -> Result<Self, Errno> {
+        let stat = rustix::fs::fstat(descriptor)?;
+        Ok(Self(stat.st_dev, stat.st_ino))
+    }
 }
 
 /// What stands behind it.
@@ -132,10 +148,9 @@ impl Borrowed {
         let _ = sockopt::socket_error(&self.copy);
     }
 
-    /// What tells it from all others that are open at the same time.
-    pub(crate) fn identity(&self) -> Result<(u64, u64), Errno> {
-        let stat = rustix::fs::fstat(&self.copy)?;
-        Ok((stat.st_dev, stat.st_ino))
+    /// What tells its file from all others.
+    pub(crate) fn identity(&self) -> Result<Identity, Errno> {
+        Identity::of(self.as_fd())
     }
 }
 
@@ -143,6 +158,23 @@ impl AsFd for Borrowed {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.copy.as_fd()
     }
+}
+
+/// Whether descriptors and memory of another process may be looked at, as far as this one's own tell: a host may forbid the calls
+/// themselves (seccomp(2)).
+///
+/// # Errors
+/// It does.
+pub(crate) fn permitted() -> Result<(), Errno> {
+    let own = rustix::thread::gettid().as_raw_nonzero().get();
+    match Borrowed::of(own, 0) {
+        // It may be closed.
+        Ok(_) | Err(Errno::BADF) => {}
+        Err(errno) => return Err(errno),
+    }
+    let (from, mut into) = ([1u8], [0u8]);
+    let at = from.as_ptr() as u64;
+    foreign_memory::read(own, &[Piece { at, bytes: 1 }], &mut into)
 }
 
 /// How many descriptors the process of a thread has, and which process that is; nothing of one that has ended.

@@ -16,7 +16,7 @@ mod shortened;
 mod toil;
 mod watched;
 
-pub(crate) use borrowed::{Borrowed, BorrowedKind, descriptors_of};
+pub(crate) use borrowed::{Borrowed, BorrowedKind, Identity, descriptors_of, permitted};
 pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS, datagrams_read};
 pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
 pub(crate) use diag::{Diag, FileId, Row, State, Table};

@@ -8,8 +8,8 @@ use crate::sys::foreign_memory::{self, Piece};
 use crate::sys::notification::{Answer, Call, Listener};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::AsFd;
-use rustix::io::Errno;
 use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::pipe::SpliceFlags;
 
@@ -176,7 +176,10 @@ impl Move {
         Some(Self {
             other: Borrowed::of(call.thread, other as i32).ok()?,
             bytes: bytes as usize,
-            place: (place != 0).then_some(Piece { at: place, bytes: 8 }),
+            place: (place != 0).then_some(Piece {
+                at: place,
+                bytes: 8,
+            }),
         })
     }
 

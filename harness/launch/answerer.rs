@@ -2,8 +2,8 @@
 //! does.
 
 use super::rare::{About, Waiting, about, answer_rarely};
+use crate::kernel::{Identity, descriptors_of};
 use crate::model::address::Address;
-use crate::kernel::descriptors_of;
 use crate::model::system_call::{Only, RareAnswer, SystemCall, When, With};
 use crate::sys::notification::{Answer, Call, Listener};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,6 +24,8 @@ pub(crate) struct Answerer {
 #[derive(Debug)]
 pub(super) struct Shared {
     listener: Listener,
+    /// Where the server's first process was told to print to.
+    output: Identity,
     orders: Mutex<Vec<Order>>,
     given: Mutex<Vec<Given>>,
     /// How many calls have waited for an answer so far.
@@ -51,6 +53,8 @@ struct Order {
 /// How often a rare answer was, or could have been given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
+    /// How many calls of its kind there were of which nobody may see what they are about.
+    pub(crate) unseen: u32,
     /// How many calls of its kind there were, on what it is about.
     pub(crate) calls: u32,
     /// How many of them the kernel could have answered so.
@@ -123,6 +127,11 @@ impl Order {
         }
     }
 
+    /// Counts a call of its kind that cannot be looked into. One on a descriptor that is not open fails by itself.
+    fn miss(&mut self, why: Errno) {
+        self.tally.unseen += u32::from(why != Errno::BADF);
+    }
+
     /// Whether the process of a thread may have no more descriptors than it has, where that counts.
     fn is_full(&mut self, thread: i32) -> bool {
         if self.answer.only() != Only::Full {
@@ -145,10 +154,11 @@ impl Order {
 }
 
 impl Answerer {
-    /// Answers from now on what a listener tells of.
-    pub(super) fn start(listener: Listener) -> std::io::Result<Self> {
+    /// Answers from now on what a listener tells of a server that prints there.
+    pub(super) fn start(listener: Listener, output: Identity) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             listener,
+            output,
             orders: Mutex::default(),
             given: Mutex::default(),
             held_up: AtomicU64::default(),
@@ -319,8 +329,18 @@ impl Shared {
         let is_meant =
             self.with_orders(|orders| orders.iter().any(|order| order.answer.call == kind));
         // What nobody asks about costs no look.
-        let Some(about) = is_meant.then(|| about(kind, call)).flatten() else {
+        if !is_meant {
             return Reaction::GoesOn;
+        }
+        let about = match about(kind, call, self.output) {
+            Ok(about) => about,
+            Err(errno) => {
+                self.with_orders(|orders| {
+                    let of_kind = orders.iter_mut().filter(|order| order.answer.call == kind);
+                    of_kind.for_each(|order| order.miss(errno));
+                });
+                return Reaction::GoesOn;
+            }
         };
         let now = Instant::now();
         let taken = self.with_orders(|orders| {

@@ -4,12 +4,13 @@ use super::reach::{make_below, resolved};
 use super::target::Target;
 use crate::foreign::LINE;
 use crate::kernel::{
-    DestroyEvents, DestroyedSocket, Diag, FileId, ProcessEnds, Row, State, Subscription,
+    DestroyEvents, DestroyedSocket, Diag, FileId, ProcessEnds, Row, State, Subscription, permitted,
 };
 use crate::model::error::Error;
 use crate::model::system_call::SystemCall;
 use crate::sys::birth::{ForkError, Namespaces};
 use crate::sys::message::ANSWER_WITHIN;
+use crate::sys::notification;
 use crate::sys::nursery::Nursery;
 use crate::sys::own_limits;
 use crate::sys::root_plan::Writes;
@@ -695,6 +696,18 @@ fn lease(port: u16) -> Option<OwnedFd> {
 }
 
 /// What the kernel shows to this user, for `sockdrill doctor`.
+/// Whether the host lets us answer the system calls of a server that we start; looked for once.
+///
+/// # Errors
+/// Says what it refuses.
+pub(crate) fn answers_calls() -> Result<(), &'static str> {
+    static TRIED: OnceLock<Result<(), &str>> = OnceLock::new();
+    *TRIED.get_or_init(|| {
+        notification::permitted().map_err(|_| "seccomp(2) refuses a filter with a listener")?;
+        permitted().map_err(|_| "pidfd_getfd(2) or process_vm_readv(2) is refused")
+    })
+}
+
 pub(crate) fn capabilities() -> Vec<(String, bool)> {
     let me = std::process::id();
     let can_read = |path: String| std::fs::read_to_string(path).is_ok();

@@ -4,7 +4,7 @@ use super::answerer::Answerer;
 use super::placeholder::without_backend;
 use super::reach::write_below;
 use super::target::{Target, find_program};
-use crate::kernel::{OutputPipe, tree_of};
+use crate::kernel::{Identity, OutputPipe, tree_of};
 use crate::launch::lab::Lab;
 use crate::model::alarm::Alarm;
 use crate::model::alarm_reader::AlarmReader;
@@ -238,6 +238,7 @@ impl Process {
         let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
         let (output, output_end) = pipe().map_err(errno)?;
         let output_inode = rustix::fs::fstat(&output).map_err(errno)?.st_ino;
+        let prints_to = Identity::of(output.as_fd()).map_err(errno)?;
         let (status, status_end) = pipe().map_err(errno)?;
         let stdin = stdin(streams).map_err(start_failed)?;
         let (leaving_reader, left_end) = pipe().map_err(errno)?;
@@ -276,7 +277,10 @@ impl Process {
         })?;
         // Held any longer, the listener would be ours too.
         drop((output_end, status_end, left_end, listener));
-        let answerer = spawned.listener.map(Answerer::start).transpose();
+        let answerer = spawned
+            .listener
+            .map(|listener| Answerer::start(listener, prints_to));
+        let answerer = answerer.transpose();
         Ok(Self {
             answerer: answerer.map_err(start_failed)?,
             pid: spawned.pid,

@@ -1,7 +1,7 @@
 //! One call of a server that is to have a rare answer: what it is about, whether the kernel could answer it so, and the answer.
 
 use super::answerer::Given;
-use crate::kernel::{Borrowed, BorrowedKind, Shortened, read_at_most, write_at_most};
+use crate::kernel::{Borrowed, BorrowedKind, Identity, Shortened, read_at_most, write_at_most};
 use crate::model::address::Address;
 use crate::model::system_call::{Of, Only, RareAnswer, SystemCall, Then, With};
 use crate::sys::notification::{Answer, Call, Listener};
@@ -17,7 +17,7 @@ pub(super) enum About {
     /// A descriptor, by a copy of it.
     Descriptor {
         copy: Borrowed,
-        /// It, or another one of the same file, is 1 or 2.
+        /// It is where the server's first process was told to print to, whatever its number by now.
         is_output: bool,
         /// This call would not wait, whatever its descriptor says.
         is_hasty: bool,
@@ -104,11 +104,14 @@ fn is_at(socket: &Borrowed, server: &Address) -> bool {
     }
 }
 
-/// What a call is about; `None` where nobody may look.
-pub(super) fn about(kind: SystemCall, call: &Call) -> Option<About> {
+/// What a call is about.
+///
+/// # Errors
+/// Nobody may look, or there is nothing of that number.
+pub(super) fn about(kind: SystemCall, call: &Call, output: Identity) -> Result<About, Errno> {
     match kind {
         SystemCall::Wait | SystemCall::Fork | SystemCall::Open | SystemCall::Map => {
-            return Some(About::Process);
+            return Ok(About::Process);
         }
         _ => {}
     }
@@ -123,21 +126,12 @@ pub(super) fn about(kind: SystemCall, call: &Call) -> Option<About> {
         _ => 0,
     };
     let number = number as i32;
-    let copy = Borrowed::of(call.thread, number).ok()?;
-    Some(About::Descriptor {
-        is_output: is_output(call.thread, number, &copy),
+    let copy = Borrowed::of(call.thread, number)?;
+    Ok(About::Descriptor {
+        is_output: copy.identity() == Ok(output),
         is_hasty: flags & libc::MSG_DONTWAIT as u64 != 0,
         copy,
     })
-}
-
-/// Whether a descriptor is one of the standard outputs, or another one of the same file.
-fn is_output(thread: i32, number: i32, descriptor: &Borrowed) -> bool {
-    let is_the_same = |standard: i32| {
-        let standard = Borrowed::of(thread, standard).ok();
-        standard.is_some_and(|standard| standard.identity() == descriptor.identity())
-    };
-    matches!(number, 1 | 2) || [1, 2].into_iter().any(is_the_same)
 }
 
 /// A call that is to have a rare answer, and may have to wait for something to come, as it would in the kernel.
@@ -207,13 +201,7 @@ pub(super) fn answer_rarely(
 }
 
 /// Has a call fail, and makes true what that says; false where it waited no more.
-fn fail(
-    call: &Call,
-    about: &About,
-    answer: RareAnswer,
-    errno: Errno,
-    listener: &Listener,
-) -> bool {
+fn fail(call: &Call, about: &About, answer: RareAnswer, errno: Errno, listener: &Listener) -> bool {
     let About::Descriptor { copy, .. } = about else {
         return listener.answer(call, Answer::Fails(errno));
     };
@@ -235,7 +223,14 @@ fn fail(
                 copy.forget_error();
             }
             let kernel = Answer::GoesOn;
-            listener.answer(call, if is_of_kernel { kernel } else { Answer::Fails(errno) })
+            listener.answer(
+                call,
+                if is_of_kernel {
+                    kernel
+                } else {
+                    Answer::Fails(errno)
+                },
+            )
         }
         Then::ComesNow => {
             let is_failed = listener.answer(call, Answer::Fails(errno));

@@ -381,7 +381,9 @@ impl ServerExpectation {
             }
             Self::Answered => looks("answered", "")
                 .needing(Need::AnsweredCalls)
-                .in_python(Python::Nothing("a filter of system calls cannot be written in it")),
+                .in_python(Python::Nothing(
+                    "a filter of system calls cannot be written in it",
+                )),
         }
     }
 }

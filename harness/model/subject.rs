@@ -25,6 +25,8 @@ pub(crate) struct Subject {
     pub may_be_flooded: bool,
     /// Whether its command names 127.0.0.1 as the address to listen on.
     pub told_loopback: bool,
+    /// Whether the host lets us answer its system calls.
+    pub may_answer_calls: bool,
     /// Whether it is handed its listening socket.
     pub socket_is_given: bool,
     /// The seed of generated payloads.
@@ -134,6 +136,7 @@ impl Subject {
             profile,
             place,
             own_namespace: false,
+            may_answer_calls: true,
             isolation: "unknown",
             is_elsewhere: false,
             may_be_flooded: false,

@@ -415,7 +415,6 @@ const OLD_NUMBERS: &[(SystemCall, &str, c_long)] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLD_NUMBERS: &[(SystemCall, &str, c_long)] = &[];
 
-
 /// A rare answer that the kernel gives to calls of a server, for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RareAnswer {
@@ -423,6 +422,8 @@ pub(crate) struct RareAnswer {
     pub(crate) of: Of,
     pub(crate) with: With,
     pub(crate) when: When,
+    /// Where no call gets it, that is no doubt about anything.
+    pub(crate) if_any: bool,
 }
 
 impl RareAnswer {
@@ -452,9 +453,7 @@ impl RareAnswer {
     /// The row by which an error is legal.
     fn legal(&self, error: ErrorName) -> Option<&'static LegalFailure> {
         let mut rows = LEGAL_FAILURES.iter();
-        rows.find(|row| {
-            row.call == self.call && row.of == self.of && row.errors.contains(&error)
-        })
+        rows.find(|row| row.call == self.call && row.of == self.of && row.errors.contains(&error))
     }
 
     /// Its row.
@@ -487,6 +486,7 @@ impl RareAnswer {
             .with_all(of.into_iter().flatten())
             .with_all(with)
             .with_all(when)
+            .with_all(self.if_any.then_some(Argument::Word("if-any")))
     }
 }
 

@@ -5,9 +5,11 @@ use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::ClientSteps;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::need::Need;
 use crate::model::profile::{Exchange, HalfClose, Model, Rule, Speech, Transport};
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Streams};
+use crate::model::system_call::RareAnswer;
 use crate::model::template::Template;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,6 +23,8 @@ pub(super) struct Case {
     pub(super) freeze: Option<(u8, u8)>,
     /// Where in the case, as a share of the places for it, the server is ended and started again.
     pub(super) restart: Option<u8>,
+    /// What the kernel answers calls of the server with meanwhile.
+    pub(super) answers: Vec<RareAnswer>,
 }
 
 /// What one client does.
@@ -184,7 +188,12 @@ impl Rules<'_> {
             // The sort is stable: the steps of a client, and those of the same moment, keep their order.
             lines.sort_by_key(|(_, moment)| *moment);
         }
-        let together = lines.into_iter().map(|(line, _)| line).collect();
+        let together: Vec<Line> = lines.into_iter().map(|(line, _)| line).collect();
+        let answers = self.answers(case);
+        let restored = (!answers.is_empty()).then_some(ServerAction::RestoreCalls);
+        let of_server = |action| Line::from(Step::Server(action));
+        let (answers, restored) = (answers.into_iter().map(of_server), restored.map(of_server));
+        let together = answers.chain(together).chain(restored).collect();
         let together = match case.restart {
             Some(at) => self.restart(together, at),
             None => together,
@@ -193,6 +202,14 @@ impl Rules<'_> {
             Some((at, steps)) => self.freeze(together, at, steps.into()),
             None => together,
         }
+    }
+
+    /// The rare answers of a case. Of the other transports neither the edges nor the ends can be told.
+    fn answers(&self, case: &Case) -> Vec<ServerAction> {
+        let may = self.subject.place.transport == Transport::Tcp
+            && Need::ANSWERED_CALLS.unmet(self.subject).is_none();
+        let answers = case.answers.iter().filter(move |_| may);
+        answers.copied().map(ServerAction::Answer).collect()
     }
 
     /// How many clients the server has room for, beside one that stands by.

@@ -5,6 +5,7 @@ use super::plan::{
 };
 use super::rules::Kind;
 use crate::model::data::Segmentation;
+use crate::model::system_call::{ErrorName, RareAnswer, SystemCall, When, With};
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::strategy::{BoxedStrategy, Just, Strategy};
@@ -16,13 +17,42 @@ pub(super) fn cases(kind: Kind) -> BoxedStrategy<Case> {
         .prop_map(|(connections, gaps)| ClientPlan { connections, gaps });
     let freeze = option::weighted(0.25, (any::<u8>(), 1..=8u8));
     let restart = option::weighted(0.03, any::<u8>());
-    (vec(plan, 1..=4), freeze, restart)
-        .prop_map(|(plans, freeze, restart)| Case {
+    let answers = option::weighted(0.5, vec(answer(), 1..=2));
+    (vec(plan, 1..=4), freeze, restart, answers)
+        .prop_map(|(plans, freeze, restart, answers)| Case {
             plans,
             freeze,
             restart,
+            answers: answers.unwrap_or_default(),
         })
         .boxed()
+}
+
+/// Rare answers by which nobody is owed anything else.
+fn answer() -> impl Strategy<Value = RareAnswer> {
+    let bytes = prop_oneof![
+        3 => Just(1usize),
+        3 => 2..16usize,
+        1 => Just(1_000usize),
+        1 => 4_095..=4_097usize,
+    ];
+    let shortened = (
+        prop_oneof![Just(SystemCall::Read), Just(SystemCall::Write)],
+        bytes.prop_map(With::AtMost),
+    );
+    let waits = prop_oneof![
+        (Just(SystemCall::Wait), Just(With::Error(ErrorName::EINTR))),
+        (Just(SystemCall::Read), Just(With::Error(ErrorName::EAGAIN))),
+        (Just(SystemCall::Read), Just(With::Error(ErrorName::EINTR))),
+    ];
+    let what = prop_oneof![3 => shortened, 1 => waits];
+    (what, 1..6u32, 1..12u32).prop_map(|((call, with), first, times)| RareAnswer {
+        call,
+        of: call.usually_of(),
+        with,
+        when: When::From { first, times },
+        if_any: true,
+    })
 }
 
 fn connection(kind: Kind) -> impl Strategy<Value = Connection> {

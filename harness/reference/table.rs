@@ -2,8 +2,8 @@
 
 use super::server::ReferenceServer;
 use super::{
-    banner, carousel, chat, club, discard, doorman, eager, echo, framed, http_one, ledger, line_echo,
-    line_idle, udp_echo, udp_receiver, udp_timeout, uppercase, welcome_gate,
+    banner, carousel, chat, club, discard, doorman, eager, echo, framed, http_one, ledger,
+    line_echo, line_idle, udp_echo, udp_receiver, udp_timeout, uppercase, welcome_gate,
 };
 
 /// The reference servers.

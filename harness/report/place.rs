@@ -1,8 +1,8 @@
 //! Where in a scenario a failure showed: a line and the columns of it that a person, or an editor, looks at.
 
-use crate::model::literal::nth;
 use crate::drill::{DrillText, Origin, awaited, snippet};
 use crate::judge::{Finding, StepRef};
+use crate::model::literal::nth;
 use serde::{Deserialize, Serialize};
 
 /// So many steps are shown before the one that failed.

@@ -2,8 +2,8 @@
 
 use super::step;
 use crate::judge::{
-    Alarmed, Cause, Choice, Deed, Doubt, Evidence, Growth, NoSuchCall, Occasion, Skip, StepRef, Unit, Verdict,
-    text_of,
+    Alarmed, Cause, Choice, Deed, Doubt, Evidence, Growth, NoSuchCall, Occasion, Skip, StepRef,
+    Unit, Verdict, text_of,
 };
 use crate::model::figure::Figure;
 use crate::model::literal::{Measured, Shown};

@@ -12,7 +12,7 @@ use crate::checks::stop;
 use crate::judge::{Choice, Doubt, Verdict};
 use crate::kernel::Row;
 use crate::launch::foreground;
-use crate::launch::lab::Lab;
+use crate::launch::lab::{Lab, answers_calls};
 use crate::launch::{Server, Target};
 use crate::model::action::Action;
 use crate::model::dialogue::{ClientSteps, scenario, settle};
@@ -213,6 +213,7 @@ pub(super) fn subject_of(
     let known = Subject::of(target.profile.clone(), place_of(session, server));
     let subject = Subject {
         own_namespace: lab.is_private(),
+        may_answer_calls: answers_calls().is_ok(),
         isolation: lab.isolation(),
         is_elsewhere: target.elsewhere.is_some(),
         may_be_flooded: target.may_be_flooded(),

@@ -13,18 +13,18 @@ use crate::kernel::{
 use crate::launch::lab::Lab;
 use crate::launch::{Answerer, Backends, Burst, DropsBehind, LookBehind, Server, Tally};
 use crate::model::address::Address;
-use crate::model::literal::{Size, name_in};
 use crate::model::limits::{
     DELAY_WORTH_RECORDING, LET_GO_WITHIN, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME,
     MAY_DIE_WITHIN, RETURN_WITHIN, STEP_WITHIN,
 };
+use crate::model::literal::{Size, name_in};
 use crate::model::phase::Moment;
+use crate::model::system_call::{Of, With};
 use crate::model::unasked::Unasked;
 use crate::session::calibration;
 use crate::session::own_delay;
 use crate::session::recorder::Recorder;
 use crate::session::sources::Sources;
-use crate::model::system_call::{Of, With};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Exit, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
 use rustix::process::{Pid, getsid};
@@ -484,6 +484,9 @@ impl Observer {
         let ended = self.answerer().map(Answerer::end);
         self.record_answers();
         for (answer, tally) in ended.unwrap_or_default() {
+            if answer.if_any && tally.given == 0 {
+                continue;
+            }
             let step = format!("server {}", answer.form());
             let fault = match tally.eligible {
                 0 => Fault::Called(step),
@@ -496,6 +499,7 @@ impl Observer {
     /// What came of a rare answer.
     fn evidence_of(&self, tally: Tally) -> String {
         let Tally {
+            unseen,
             calls,
             eligible,
             given,
@@ -505,6 +509,11 @@ impl Observer {
             (_, 1.., 0) => format!("none of {eligible} such calls was meant, or asked for more"),
             (1.., 0, _) => {
                 format!("the kernel would not have answered so any of its {calls} such calls")
+            }
+            (0, 0, _) if unseen > 0 => {
+                format!(
+                    "nobody may look into the {unseen} such calls that the server made (ptrace(2))"
+                )
             }
             (0, 0, _) => {
                 let threads = occupations(&self.processes()).join(", ");

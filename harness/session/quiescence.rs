@@ -3,9 +3,9 @@
 use super::clients::Clients;
 use super::observer::Observer;
 use crate::kernel::{Activity, BUSY_FROM, OwnTime, RestDetector, Row, State, percent, shows_waits};
+use crate::launch::Answerer;
 use crate::launch::lab::Lab;
 use crate::launch::{LookBehind, Server};
-use crate::launch::Answerer;
 use crate::model::address::Address;
 use crate::model::limits::{
     CATCH_UP_WITHIN, DELAY_WORTH_RECORDING, LOOK_ASIDE, LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME,

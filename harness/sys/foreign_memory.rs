@@ -30,7 +30,14 @@ pub(crate) fn read(process: i32, from: &[Piece], into: &mut [u8]) -> Result<(), 
     let from = first(from, into.len());
     // SAFETY: our piece is a slice that lives on; those of the other process are the kernel's to check.
     let read = unsafe {
-        libc::process_vm_readv(process, &raw const own, 1, from.as_ptr(), from.len() as _, 0)
+        libc::process_vm_readv(
+            process,
+            &raw const own,
+            1,
+            from.as_ptr(),
+            from.len() as _,
+            0,
+        )
     };
     all(read, into.len())
 }
@@ -58,7 +65,13 @@ fn first(pieces: &[Piece], mut bytes: usize) -> Vec<libc::iovec> {
     for piece in pieces {
         let taken = piece.bytes.min(bytes);
         if taken > 0 {
-            found.push(Piece { bytes: taken, ..*piece }.as_vector());
+            found.push(
+                Piece {
+                    bytes: taken,
+                    ..*piece
+                }
+                .as_vector(),
+            );
         }
         bytes -= taken;
     }

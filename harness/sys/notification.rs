@@ -4,7 +4,7 @@
 //! or returns as the listener's owner says. Where nobody has the listener any more, such calls fail with ENOSYS.
 
 use super::socket::check;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use std::ffi::{c_int, c_long};
@@ -136,6 +136,23 @@ pub(super) unsafe fn install(
     }
     check(listener)?;
     Ok(listener)
+}
+
+/// Takes a filter on for a thread that makes none of its calls, and ends: whether that is permitted here.
+///
+/// # Errors
+/// The kernel, or a filter that this process has itself, refuses it.
+pub(crate) fn permitted() -> Result<(), Errno> {
+    let of_nobody = || {
+        let mut instructions = filter([libc::SYS_acct]);
+        // SAFETY: a `sock_filter` has eight bytes, and so many stand there.
+        let listener = unsafe { install(instructions.as_mut_ptr().cast(), instructions.len()) }?;
+        // SAFETY: the kernel has just opened it for us.
+        drop(unsafe { OwnedFd::from_raw_fd(listener) });
+        Ok(())
+    };
+    let tried = std::thread::spawn(of_nobody).join();
+    tried.unwrap_or(Err(Errno::NOSYS))
 }
 
 /// The instructions of a filter that tells of the calls of these numbers, and lets all others through, as all of another architecture.

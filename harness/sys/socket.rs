@@ -213,7 +213,12 @@ pub(crate) fn report_errors(socket: &std::net::UdpSocket) -> std::io::Result<()>
 /// Lets the kernel fill in the checksum of UDP over IPv6, which may not be left out as over IPv4 (`IPV6_CHECKSUM`, ipv6(7)).
 pub(crate) fn fill_in_checksum(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let in_udp_header = 6;
-    set_option(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, in_udp_header)?;
+    set_option(
+        socket.as_fd(),
+        libc::IPPROTO_IPV6,
+        libc::IPV6_CHECKSUM,
+        in_udp_header,
+    )?;
     Ok(())
 }
 

@@ -357,7 +357,9 @@ impl fmt::Display for Instead {
                  most-connections, and where it ends the connections of silent clients, login-timeout or idle-timeout"
             ),
             Self::NotPrinted => f.write_str("it has not printed that"),
-            Self::NotAnswered => f.write_str("it has not made all the calls that were to be answered so"),
+            Self::NotAnswered => {
+                f.write_str("it has not made all the calls that were to be answered so")
+            }
             Self::NotLimited => f.write_str("its limit on open files was not lowered"),
         }
     }
