@@ -357,6 +357,13 @@ impl Need {
         reason: "the host lets nobody answer the system calls of a server (`sockdrill doctor`), or somebody else has started this one",
     };
 
+    /// A run that has time for what takes long.
+    pub(crate) const DEEP: Self = Self {
+        word: "deep run",
+        met: |subject| subject.deep,
+        reason: "it takes long, and is done with --deep",
+    };
+
     /// A promised idle time-out.
     pub(crate) const IDLE_TIMEOUT: Self = Self {
         word: "idle timeout",

@@ -142,6 +142,52 @@ fn echo_without_blocking(
     }
 }
 
+/// How many calls of a kind are tried at most.
+const MOST_CALLS: u32 = 64;
+
+/// The errors by which each call fails in turn.
+const TORTURE: &[(SystemCall, Of, ErrorName)] = &[
+    (SystemCall::Accept, Of::Listener, ErrorName::ECONNABORTED),
+    (SystemCall::Accept, Of::Listener, ErrorName::EPROTO),
+    (SystemCall::Accept, Of::Listener, ErrorName::ENOMEM),
+    (SystemCall::Accept, Of::Listener, ErrorName::EMFILE),
+    (SystemCall::Wait, Of::Process, ErrorName::EINTR),
+    (SystemCall::Read, Of::Connections, ErrorName::EAGAIN),
+    (SystemCall::Read, Of::Connections, ErrorName::EINTR),
+    (SystemCall::Write, Of::Connections, ErrorName::ECONNRESET),
+    (SystemCall::Write, Of::Connections, ErrorName::EPIPE),
+    (SystemCall::PeerName, Of::Connections, ErrorName::ENOTCONN),
+    (SystemCall::SetOption, Of::Connections, ErrorName::EINVAL),
+    (SystemCall::Shutdown, Of::Connections, ErrorName::ENOTCONN),
+    (SystemCall::Fork, Of::Process, ErrorName::EAGAIN),
+    (SystemCall::Open, Of::Process, ErrorName::EMFILE),
+];
+
+/// The nth call fails, and only whom the error speaks of may lose by it.
+fn fails_at(nth: u32, call: SystemCall, of: Of, error: ErrorName, subject: &Subject) -> Scenario {
+    let when = When::From {
+        first: nth,
+        times: 1,
+    };
+    let done = vec![answers(call, of, With::Error(error), when)];
+    let name = format!("{} with {}, call {nth}", call.name(), error.name);
+    match error {
+        ErrorName::EINTR | ErrorName::EAGAIN if call != SystemCall::Fork => {
+            served_all_the_same(name, done, subject)
+        }
+        _ => some_may_go(
+            &name,
+            vec![
+                done,
+                some_come(subject),
+                vec![settle()],
+                they_leave(),
+                vec![settle()],
+            ],
+        ),
+    }
+}
+
 pub(super) const CHECKS: &[Check] = &[
     Check {
         id: "syscall/accept-aborted",
@@ -732,7 +778,10 @@ pub(super) const CHECKS: &[Check] = &[
         fix: "Do without the line.",
         defect: &Defect::STREAMS,
         needs: &[Need::ANSWERED_CALLS, Need::STREAM],
-        policy: ON_ITS_OWN,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::SHOULD
+        },
         scenarios: |subject| {
             let full = ErrorName::OF_A_LOG.iter().map(|error| {
                 let name = format!("a log that fails with {}", error.name);
@@ -749,6 +798,51 @@ pub(super) const CHECKS: &[Check] = &[
                     writeln!(io::stdout(), "a client has come")?;
                     echo(stream)
                 })
+            },
+        },
+    },
+    Check {
+        id: "syscall/torture",
+        requirement: "Whichever call it is that fails as the kernel may have it fail, the server goes on serving.",
+        why: "What is done about an error at one place is forgotten at another, and the first client is treated otherwise than the third. \
+              SQLite and curl have tested their libraries so for decades, for memory that cannot be had.",
+        method: "The first call of a kind fails when clients come, then the second, and so on until there is none left, for each kind and \
+                 each error of its own; a server that has stood it is used on (seccomp_unotify(2)). Errors that are none, EINTR and \
+                 EAGAIN, lose nobody.",
+        quantities: "With --deep alone. Up to 64 calls of each kind are more than three clients need who ask for one thing each.",
+        fix: "The case names the call and the error: deal with it as at the other places.",
+        defect: &Defect::ACCEPT,
+        needs: &[
+            Need::ANSWERED_CALLS,
+            Need::DEEP,
+            Need::TCP,
+            Need::DIALOGUE,
+            Need::MANY_CONNECTIONS,
+        ],
+        policy: Policy::MUST,
+        scenarios: |subject| {
+            let each = |(call, of, error): &(SystemCall, Of, ErrorName)| {
+                let (call, of, error) = (*call, *of, *error);
+                (1..=MOST_CALLS).map(move |nth| fails_at(nth, call, of, error, subject))
+            };
+            Some(TORTURE.iter().flat_map(each).collect())
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            shows: "died",
+            serve: |address| {
+                let listener = listen(address)?;
+                let mut patience = 2;
+                loop {
+                    match listener.accept() {
+                        Ok((mut stream, _)) => {
+                            std::thread::spawn(move || echo(&mut stream));
+                        }
+                        // Two errors are thought to be enough of them.
+                        Err(_) if patience > 0 => patience -= 1,
+                        Err(error) => return Err(error),
+                    }
+                }
             },
         },
     },

@@ -36,12 +36,16 @@ fn alarms(trial: &Trial, transcript: &Transcript) -> Vec<Alarmed> {
     }
     let story = Story::of(trial, transcript);
     let mut said = Said::by_clients(transcript);
+    let had_an_answer = transcript.has_rare_answers();
     for event in transcript.server_events() {
         let ServerEvent::Alarm { alarm, began } = event else {
             continue;
         };
         let is_should = alarm.severity() == Severity::Should;
-        if is_should && story.is_told_to_end(*began) || said.has_words_of(alarm) {
+        // Whoever writes down an error that we have made does as it should.
+        let is_of_ours = is_should && had_an_answer;
+        let is_told = is_should && story.is_told_to_end(*began);
+        if is_of_ours || is_told || said.has_words_of(alarm) {
             continue;
         }
         add(&mut alarms, alarmed(alarm, story.occasion(*began)));

@@ -301,6 +301,13 @@ impl StepRef {
         }
     }
 
+    /// The rare answer that a call of the server gets by it, where it is such a step.
+    fn rare_answer(&self) -> Option<String> {
+        let words = self.text.strip_prefix("server ")?;
+        let is_answer = words.starts_with("fail ") || words.starts_with("shorten ");
+        is_answer.then(|| words.replace(' ', "-"))
+    }
+
     /// The same of a step that is taken in a phase: only one of them is the scenario's own.
     pub(super) fn in_phase(self, phase: Phase) -> Self {
         let step = self.step.filter(|_| phase == Phase::Scenario);
@@ -387,6 +394,12 @@ impl Cause {
     /// What failures of the same defect have in common: its kind, and what tells it from others of this kind.
     pub(crate) fn key(&self) -> String {
         let kind = self.kind();
+        // Each call has a place of its own where its error is dealt with.
+        if let Self::Died { after, .. } | Self::ProcessDied { after, .. } = self
+            && let Some(answer) = after.as_ref().and_then(StepRef::rare_answer)
+        {
+            return format!("{kind}/{answer}");
+        }
         match self {
             Self::Died {
                 exit: Exit::Status(status),

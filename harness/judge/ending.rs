@@ -50,6 +50,8 @@ pub(super) fn deafness(trial: &Trial, transcript: &Transcript) -> Option<Cause> 
     for event in transcript.server_events() {
         match event {
             ServerEvent::NoLongerListens => is_deaf = !is_told,
+            // Nobody closes the socket that clients come to for so long because one call has failed.
+            ServerEvent::ListensNotYet(_) if transcript.has_rare_answers() => is_deaf = !is_told,
             ServerEvent::Signalled { .. } => is_told = true,
             _ => {}
         }
@@ -117,6 +119,10 @@ struct Life<'a> {
     steps: Vec<&'a Line>,
     phase: Phase,
     asked: Asked,
+    /// The step that says what calls of the server are answered with.
+    answering: Option<&'a Line>,
+    /// That step, once a call has had its answer: of whatever clients do meanwhile, it is the first that an end may come of.
+    answered: Option<&'a Line>,
     last: Option<&'a Line>,
     /// A step has begun that is to send a signal, and has not sent it yet.
     sends: bool,
@@ -133,6 +139,8 @@ impl<'a> Life<'a> {
             steps: trial.steps(Phase::Scenario),
             phase: Phase::Before,
             asked: Asked::default(),
+            answering: None,
+            answered: None,
             last: None,
             sends: false,
             unasked: None,
@@ -150,6 +158,7 @@ impl<'a> Life<'a> {
         match &event.what {
             What::Phase(next) => {
                 self.phase = *next;
+                self.answered = None;
                 self.asked.survived();
                 None
             }
@@ -161,6 +170,11 @@ impl<'a> Life<'a> {
                 self.sends = false;
                 self.asked.signals.push(*signal);
                 self.asked.unanswered = Some(*signal);
+                None
+            }
+            // It has had an answer that may well be its end.
+            What::Server(ServerEvent::Answered { .. }) => {
+                self.answered = self.answering;
                 None
             }
             What::Server(ServerEvent::Exited(exit)) => {
@@ -180,6 +194,9 @@ impl<'a> Life<'a> {
 
     fn begin(&mut self, line: &'a Line) -> Option<Death<'a>> {
         let does = line.step.form().does;
+        if matches!(does, Does::Answers(_)) {
+            (self.answering, self.answered) = (Some(line), None);
+        }
         if does.is_deed() || does == Does::Passes {
             self.last = Some(line);
         }
@@ -210,7 +227,7 @@ impl<'a> Life<'a> {
         if served_its_one || self.asked.for_this(exit) {
             return None;
         }
-        let after = self.last;
+        let after = self.answered.or(self.last);
         let death = Death {
             of: Whose::First,
             exit,
@@ -231,11 +248,12 @@ impl<'a> Life<'a> {
             self.of_helpers.push(exit);
         }
         let is_asked = self.asked.for_others() || self.of_helpers.contains(&exit);
-        let is_excused = is_asked && !exit.is_crash();
+        // One that ends itself over an error of the kernel may be replaced by another: whether clients are served tells.
+        let is_excused = (is_asked || self.answered.is_some()) && !exit.is_crash();
         (is_defect(exit, worker.is_some()) && !is_excused).then_some(Death {
             of: Whose::Other { worker },
             exit,
-            after: self.last,
+            after: self.answered.or(self.last),
         })
     }
 }

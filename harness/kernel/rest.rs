@@ -198,11 +198,12 @@ impl RestDetector {
         self.sleeps_seldom() || self.floods() || sleeps >= self.idle.sleeps * times + least
     }
 
-    /// Whether it makes call after call that waits for us, and hardly ever sleeps in between: whoever tries again after a pause sleeps
-    /// once for each of them.
+    /// Whether it makes call after call that waits for us, and sleeps for far fewer of them: whoever tries again after a pause sleeps
+    /// once for each.
     pub(crate) fn is_held_up_in_a_loop(&self) -> bool {
         let (_, least) = RESTLESS_FROM;
-        self.sleeps_seldom() && in_a_second(self.held_up, self.watched) >= least
+        let is_often = in_a_second(self.held_up, self.watched) >= least;
+        is_often && self.sleeps * 2 < self.held_up
     }
 
     fn sleeps_seldom(&self) -> bool {

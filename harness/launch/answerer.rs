@@ -16,7 +16,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 /// A thread that answers for as long as there is somebody to answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answerer {
     shared: Arc<Shared>,
 }

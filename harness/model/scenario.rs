@@ -11,7 +11,7 @@ use super::literal;
 use super::profile::Transport;
 use super::server_action::ServerAction;
 use super::subject::Subject;
-use super::system_call::SystemCall;
+use super::system_call::{RareAnswer, SystemCall};
 use super::tls::TlsOptions;
 use serde::Serialize;
 use std::fmt;
@@ -55,15 +55,20 @@ impl Scenario {
         steps.any(|line| line.step.form().does == Does::LimitsFiles)
     }
 
+    /// The rare answers that its steps give.
+    pub(crate) fn rare_answers(&self) -> Vec<RareAnswer> {
+        let steps = self.steps().into_iter();
+        let answers = steps.filter_map(|line| match &line.step {
+            Step::Server(ServerAction::Answer(answer)) => Some(*answer),
+            _ => None,
+        });
+        answers.collect()
+    }
+
     /// The calls of the server that are answered in a rare way.
     pub(crate) fn answered_calls(&self) -> Vec<SystemCall> {
-        let steps = self.steps().into_iter();
-        let mut calls: Vec<_> = steps
-            .filter_map(|line| match line.step.form().does {
-                Does::Answers(call) => Some(call),
-                _ => None,
-            })
-            .collect();
+        let answers = self.rare_answers().into_iter();
+        let mut calls: Vec<_> = answers.map(|answer| answer.call).collect();
         calls.sort_unstable();
         calls.dedup();
         calls

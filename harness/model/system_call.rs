@@ -348,6 +348,11 @@ impl SystemCall {
         (Self::Map, "mmap"),
     ];
 
+    /// Its name in files.
+    pub(crate) fn name(self) -> &'static str {
+        name_in(Self::ALL, self)
+    }
+
     /// Its numbers (syscalls(2)).
     pub(crate) fn numbers(self) -> impl Iterator<Item = c_long> {
         let rows = all_numbers().filter(move |(call, ..)| *call == self);
@@ -435,6 +440,23 @@ impl RareAnswer {
             (With::AtMost(_), SystemCall::Write) => Only::NonBlocking,
             (With::AtMost(_), _) => Only::Any,
         }
+    }
+
+    /// The first call that it is for, counted from 1.
+    pub(crate) fn first(&self) -> u32 {
+        match self.when {
+            When::From { first, .. } => first,
+            When::For(_) | When::Always => 1,
+        }
+    }
+
+    /// The same for the calls from the first on: where there were too few calls for this, there are for each later one.
+    pub(crate) fn series(&self) -> Self {
+        let when = match self.when {
+            When::From { times, .. } => When::From { first: 1, times },
+            when => when,
+        };
+        Self { when, ..*self }
     }
 
     /// Whether the call is done, of fewer bytes.

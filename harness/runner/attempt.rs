@@ -8,6 +8,7 @@ use crate::model::dialogue;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
+use crate::model::system_call::RareAnswer;
 use crate::model::trial::Trial;
 use crate::report::data::Exhibit;
 use crate::report::trace::Trace;
@@ -110,6 +111,9 @@ impl<'a> Job<'a> {
         let mut tally = Tally::of(self.subject, self.check.is_some());
         let mut put_off = Vec::new();
         for (n, scenario) in scenarios {
+            if tally.has_run_out_of_calls(scenario) {
+                continue;
+            }
             let suits = |session: &Session<'a>| session.holds_up(&scenario.answered_calls());
             let server = match session.take().filter(suits) {
                 Some(session) => session,
@@ -241,6 +245,8 @@ struct Tally<'s> {
     is_of_check: bool,
     passed: bool,
     skipped: Option<Skip>,
+    /// The rare answers for which there were not enough calls.
+    run_out: Vec<RareAnswer>,
     /// Which of them proved nothing, and why the first did.
     unsure: Vec<usize>,
     doubt: Option<Doubt>,
@@ -264,6 +270,7 @@ impl<'s> Tally<'s> {
             is_of_check,
             passed: false,
             skipped: None,
+            run_out: Vec::new(),
             unsure: Vec::new(),
             doubt: None,
             is_late: false,
@@ -272,6 +279,13 @@ impl<'s> Tally<'s> {
             doubtful: Vec::new(),
             trace: None,
         }
+    }
+
+    /// Whether a scenario is about a call behind the last one that the server makes.
+    fn has_run_out_of_calls(&self, scenario: &Scenario) -> bool {
+        let answers = scenario.rare_answers().into_iter();
+        let mut later = answers.filter(|answer| answer.first() > 1);
+        later.any(|answer| self.run_out.contains(&answer.series()))
     }
 
     /// Notes where a scenario has cut the request.
@@ -296,6 +310,8 @@ impl<'s> Tally<'s> {
             // What a check does to calls that the server does not make is no matter of this server.
             Verdict::Inconclusive(Doubt::NoSuchCall(none)) if self.is_of_check => {
                 self.skipped = self.skipped.take().or(Some(Skip::NoSuchCall(none)));
+                let answers = scenario.rare_answers().into_iter();
+                self.run_out.extend(answers.map(|answer| answer.series()));
             }
             Verdict::Inconclusive(why) => {
                 self.unsure.push(n);

@@ -266,11 +266,14 @@ impl Observer {
             return;
         };
         let mut ended = process.exit_receiver();
+        let answerer = process.answerer().cloned();
         let recorder = self.recorder.clone();
         self.exit_watch = Some(tokio::task::spawn_local(async move {
             if let Ok(exit) = ended.wait_for(Option::is_some).await
                 && let Some(exit) = *exit
             {
+                // What its calls have had came before.
+                answerer.inspect(|answerer| record_given(answerer, &recorder));
                 recorder.record(What::Server(ServerEvent::Exited(exit)));
             }
         }));
@@ -488,9 +491,10 @@ impl Observer {
                 continue;
             }
             let step = format!("server {}", answer.form());
-            let fault = match tally.eligible {
-                0 => Fault::Called(step),
-                _ => Fault::Step(step),
+            let had_none_to_shorten = answer.is_of_bytes() && tally.given == 0;
+            let fault = match tally.eligible < answer.first() || had_none_to_shorten {
+                true => Fault::Called(step),
+                false => Fault::Step(step),
             };
             self.prove(fault, tally.given > 0, &self.evidence_of(tally));
         }
@@ -506,7 +510,9 @@ impl Observer {
         } = tally;
         match (calls, eligible, given) {
             (_, 1.., 1..) => format!("{given} of {eligible} such calls were answered so"),
-            (_, 1.., 0) => format!("none of {eligible} such calls was meant, or asked for more"),
+            (_, 1.., 0) => format!(
+                "of {eligible} such calls none asked for more, or was the one that is meant"
+            ),
             (1.., 0, _) => {
                 format!("the kernel would not have answered so any of its {calls} such calls")
             }
@@ -524,23 +530,8 @@ impl Observer {
 
     /// Writes down which calls of the server have had a rare answer.
     pub(super) fn record_answers(&self) {
-        let given = self.answerer().map(Answerer::take_given);
-        for given in given.unwrap_or_default() {
-            let answer = given.answer;
-            let with = match (answer.with, given.asked_for) {
-                (With::Error(error), _) => error.name.to_owned(),
-                (With::AtMost(bytes), asked_for) => {
-                    let asked_for = Size(asked_for.unwrap_or(bytes));
-                    format!("{} of {asked_for}", Size(bytes))
-                }
-            };
-            self.record_server(ServerEvent::Answered {
-                call: given.call.to_owned(),
-                of: name_in(Of::ALL, answer.of).to_owned(),
-                with,
-                nth: given.nth,
-                thread: given.thread,
-            });
+        if let Some(answerer) = self.answerer() {
+            record_given(answerer, &self.recorder);
         }
     }
 
@@ -603,5 +594,26 @@ impl Observer {
 
     pub(super) fn prove(&self, fault: Fault, shown: bool, evidence: &str) {
         self.recorder.prove(fault, shown, evidence);
+    }
+}
+
+/// Writes down which calls have had a rare answer.
+fn record_given(answerer: &Answerer, recorder: &Recorder) {
+    for given in answerer.take_given() {
+        let answer = given.answer;
+        let with = match (answer.with, given.asked_for) {
+            (With::Error(error), _) => error.name.to_owned(),
+            (With::AtMost(bytes), asked_for) => {
+                let asked_for = Size(asked_for.unwrap_or(bytes));
+                format!("{} of {asked_for}", Size(bytes))
+            }
+        };
+        recorder.record(What::Server(ServerEvent::Answered {
+            call: given.call.to_owned(),
+            of: name_in(Of::ALL, answer.of).to_owned(),
+            with,
+            nth: given.nth,
+            thread: given.thread,
+        }));
     }
 }

@@ -597,6 +597,12 @@ pub(crate) struct FirstAnswered {
 }
 
 impl Transcript {
+    /// Whether calls of the server have had rare answers.
+    pub(crate) fn has_rare_answers(&self) -> bool {
+        let mut events = self.server_events();
+        events.any(|event| matches!(event, ServerEvent::Answered { .. }))
+    }
+
     /// A transcript of these facts alone.
     pub(crate) fn of(events: Vec<Event>) -> Self {
         Self {

@@ -52,7 +52,9 @@ impl Twins {
 fn counterexample(proved: &'static Check) -> Trial {
     Trial::test(format!("counterexample::{}", proved.id), move || {
         let twins = Twins::of(proved);
-        let one = ["--strict", "--only", proved.id];
+        let takes_long = proved.needs_in_words().contains("deep run");
+        let deep: &[&str] = if takes_long { &["--deep"] } else { &[] };
+        let one = [&["--strict", "--only", proved.id], deep].concat();
         let failed = demand(check(&[&one[..], &twins.broken].concat()), 1, &["fail"]);
         // What a check says of how servers are mended is of what its counterexample shows; of a crash there is more to say.
         let fix = failed.report["checks"][0]["fix"].as_str();
