@@ -218,7 +218,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -257,7 +257,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -319,7 +319,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -528,7 +528,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| each(&listen(address)?, |stream| die_of(echo(stream))),
         },
     },
@@ -569,7 +569,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 use rustix::event::epoll;
                 let listener = listen(address)?;
@@ -612,7 +612,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "ledger",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -644,7 +644,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "ledger",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -680,7 +680,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let said = echo(stream);
@@ -719,7 +719,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "ledger",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -758,7 +758,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "ledger",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     die_of(std::fs::File::open("/dev/null").map(drop))?;
@@ -829,7 +829,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 let mut patience = 2;
@@ -874,7 +874,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "udp-echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let socket = bind(address)?;
                 let mut buffer = vec![0; 64 << 10];
