@@ -87,6 +87,7 @@ fn short_of(error: ErrorName, required: Vec<Line>, subject: &Subject) -> Vec<Lin
         required,
         vec![restore(), settle()],
         they_leave(),
+        vec![settle()],
     ];
     lasts.concat()
 }
