@@ -125,6 +125,17 @@ impl Need {
         reason: "the profile has no request of two bytes or more",
     };
 
+    /// A reply of two bytes or more, or of a length that nobody knows.
+    pub(crate) const LONG_REPLY: Self = Self {
+        word: "long reply",
+        met: |subject| match dialogue::reply(&subject.profile) {
+            Some(Expectation::Data(reply)) => reply.length() > 1,
+            Some(_) => true,
+            None => false,
+        },
+        reason: "the profile has no reply of two bytes or more",
+    };
+
     /// A reply model for arbitrary payloads.
     pub(crate) const MODEL: Self = Self {
         word: "model",

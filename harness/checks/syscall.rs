@@ -470,7 +470,7 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "",
         fix: "Write on from where the last write has ended, as soon as there is room.",
         defect: &Defect::WHOLE_WRITES,
-        needs: &[Need::ANSWERED_CALLS, Need::TCP, Need::REPLY],
+        needs: &[Need::ANSWERED_CALLS, Need::TCP, Need::LONG_REPLY],
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let bytes = reply_bytes(subject);

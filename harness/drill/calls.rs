@@ -105,3 +105,129 @@ fn answer(call: SystemCall, of: Of, with: With, line: &mut Reader<'_>) -> Read<S
         if_any: tail.if_any,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::drill::DrillFile;
+
+    fn case(step: &str) -> String {
+        format!("case c\n  clients: alice\n\n  server {step}\n  alice connect\n")
+    }
+
+    fn told(step: &str) -> String {
+        match DrillFile::parse("a.drill", &case(step)) {
+            Ok(_) => panic!("this parses: {step}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn each_form_is_printed_as_it_was_written() {
+        for step in [
+            "fail accept with ECONNABORTED",
+            "fail accept with ECONNABORTED from 3",
+            "fail accept with ECONNABORTED * 8",
+            "fail accept with EMFILE from 2 * 8",
+            "fail accept with ENFILE for 1500ms",
+            "fail accept with ENOBUFS always",
+            "fail read with EAGAIN",
+            "fail read of datagrams with ECONNREFUSED",
+            "fail write with EPIPE if-any",
+            "fail write of datagrams with EPERM always if-any",
+            "fail write of files with EIO",
+            "fail write of output with ENOSPC always",
+            "fail wait with EINTR",
+            "fail getpeername with ENOTCONN",
+            "fail setsockopt with EINVAL",
+            "fail shutdown with ENOTCONN",
+            "fail fork with EAGAIN * 3",
+            "fail open with EMFILE always",
+            "fail mmap with ENOMEM from 100",
+            "shorten read to 1B",
+            "shorten read to 1B always",
+            "shorten write to 4KiB from 2 * 3 if-any",
+            "shorten write to 7B for 2s",
+        ] {
+            let text = case(step);
+            let file = DrillFile::parse("a.drill", &text).unwrap();
+            assert_eq!(file.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_goes_without_saying_is_not_printed() {
+        for (written, printed) in [
+            (
+                "fail accept of listener with EMFILE from 1 * 1",
+                "fail accept with EMFILE",
+            ),
+            (
+                "shorten read of connections to 1B if-any always",
+                "shorten read to 1B always if-any",
+            ),
+            (
+                "fail fork of process with EAGAIN * 3 from 2",
+                "fail fork with EAGAIN from 2 * 3",
+            ),
+        ] {
+            let file = DrillFile::parse("a.drill", &case(written)).unwrap();
+            assert_eq!(file.to_string(), case(printed));
+        }
+    }
+
+    #[test]
+    fn what_no_page_promises_is_refused() {
+        let promised = "an error that the manual pages promise";
+        for (step, said) in [
+            ("fail accept with ENOSPC", promised),
+            // A write that does not wait for room may have none, and is told again when it has: that is no failure.
+            ("fail write with EAGAIN", promised),
+            ("fail write of datagrams with EPIPE", promised),
+            ("fail read with ECONNABORTED", promised),
+            ("fail mmap with EMFILE", promised),
+            ("fail close with EIO", "a system call"),
+            ("fail poll with EINTR", "a system call"),
+            (
+                "fail accept of connections with EMFILE",
+                "what the call is about",
+            ),
+            ("fail read of files with EAGAIN", "what the call is about"),
+            (
+                "fail fork of listener with EAGAIN",
+                "what the call is about",
+            ),
+            ("fail accept ECONNABORTED", "what it fails with"),
+            ("shorten fork to 1B", "a call that has a length"),
+            ("shorten accept to 1B", "a call that has a length"),
+            ("shorten write of output to 1B", "what the call is about"),
+            ("shorten read of datagrams to 1B", "what the call is about"),
+            ("shorten read 1B", "how many bytes"),
+        ] {
+            let told = told(step);
+            assert!(told.contains(said), "{step}: {told}");
+        }
+        let near = told("fail accept with ECONABORTED");
+        assert!(near.contains("did you mean `ECONNABORTED`?"), "{near}");
+    }
+
+    #[test]
+    fn times_counts_and_always_exclude_each_other() {
+        let excluded = "`for`, `always` and a number of calls exclude each other";
+        for tail in [
+            "* 3 for 1s",
+            "for 1s from 2",
+            "always * 2",
+            "from 2 always",
+            "for 1s always",
+        ] {
+            let told = told(&format!("fail accept with EMFILE {tail}"));
+            assert!(told.contains(excluded), "{tail}: {told}");
+        }
+        for tail in ["* 0", "from 0", "* 1000001", "for", "to 1B", "* 2 * 2"] {
+            told(&format!("fail accept with EMFILE {tail}"));
+        }
+        for size in ["0B", "1", "all"] {
+            told(&format!("shorten read to {size}"));
+        }
+    }
+}

@@ -14,6 +14,9 @@ use crate::model::invariant::Invariant;
 use crate::model::profile::Transport;
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
 use crate::model::server_action::{Second, ServerAction, Signal, Streams};
+use crate::model::system_call::{
+    ErrorName, LEGAL_FAILURES, Of, RareAnswer, SystemCall, When, With,
+};
 use crate::model::template::{Hole, Template};
 use crate::model::tls::{TlsOptions, TlsVersion};
 use proptest::collection::vec;
@@ -1481,10 +1484,52 @@ fn server_expectations() -> BoxedStrategy<ServerExpectation> {
             ServerExpectation::NoTimeWait,
             ServerExpectation::Rest,
             ServerExpectation::OutOfFiles,
+            ServerExpectation::Answered,
         ]),
         (0u32..1_000_000).prop_map(ServerExpectation::Descriptor),
     ]
     .boxed()
+}
+
+/// The answer of an aborted connection to the next accept.
+fn aborted() -> RareAnswer {
+    RareAnswer {
+        call: SystemCall::Accept,
+        of: Of::Listener,
+        with: With::Error(ErrorName::ECONNABORTED),
+        when: When::From { first: 1, times: 1 },
+        if_any: false,
+    }
+}
+
+/// Every error of every row, and some lengths, for every while.
+fn rare_answers() -> BoxedStrategy<RareAnswer> {
+    let failures = LEGAL_FAILURES.iter().flat_map(|row| {
+        let errors = row.errors.iter();
+        errors.map(|error| (row.call, row.of, With::Error(*error)))
+    });
+    let shortened =
+        |call| (1usize..9_999).prop_map(move |bytes| (call, Of::Connections, With::AtMost(bytes)));
+    let answers = prop_oneof![
+        prop::sample::select(failures.collect::<Vec<_>>()),
+        shortened(SystemCall::Read),
+        shortened(SystemCall::Write),
+    ];
+    let counts = || 1u32..=10_000;
+    let when = prop_oneof![
+        (counts(), counts()).prop_map(|(first, times)| When::From { first, times }),
+        durations().prop_map(When::For),
+        Just(When::Always),
+    ];
+    (answers, when, any::<bool>())
+        .prop_map(|((call, of, with), when, if_any)| RareAnswer {
+            call,
+            of,
+            with,
+            when,
+            if_any,
+        })
+        .boxed()
 }
 
 fn server_actions() -> BoxedStrategy<ServerAction> {
@@ -1504,9 +1549,11 @@ fn server_actions() -> BoxedStrategy<ServerAction> {
         ServerAction::StartOverFile,
         ServerAction::StartBesideHelpers,
         ServerAction::RestoreOpenFiles,
+        ServerAction::RestoreCalls,
     ];
     prop_oneof![
         prop::sample::select(plain),
+        rare_answers().prop_map(ServerAction::Answer),
         prop::sample::select(signals.clone()).prop_map(ServerAction::Signal),
         prop::sample::select(signals).prop_map(ServerAction::SignalAgain),
         (0u32..1_000_000).prop_map(ServerAction::LimitOpenFiles),
@@ -1592,7 +1639,7 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
 }
 
 /// Lines behind those without which few of them could happen: each of their clients connects; the server
-/// is stopped before it is to run on, and its files are limited before it is to have them again.
+/// is stopped before it is to run on, its files are limited before it is to have them again, and so with its calls.
 fn begun(lines: Vec<Line>) -> Vec<Line> {
     let connect = |who| Step::Client {
         who,
@@ -1612,6 +1659,7 @@ fn begun(lines: Vec<Line>) -> Vec<Line> {
         Some(Need::StoppedServer) => begin.push(Step::Server(ServerAction::Stop)),
         Some(Need::SignalledServer) => begin.push(Step::Server(ServerAction::Signal(Signal::Hup))),
         Some(Need::LimitedFiles) => begin.push(Step::Server(ServerAction::LimitOpenFiles(1))),
+        Some(Need::AnsweredCalls) => begin.push(Step::Server(ServerAction::Answer(aborted()))),
         _ => {}
     }
     begin.into_iter().map(Line::from).chain(lines).collect()

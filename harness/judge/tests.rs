@@ -511,6 +511,67 @@ fn unproven_fault_is_never_a_pass() {
     ));
 }
 
+/// A transcript of a good reply in which something was not shown.
+fn served_without_proof_of(faults: Vec<Fault>) -> Transcript {
+    let mut seen = seen(ClientEvent::Received(b"HELLO".to_vec().into()), Ended::Done);
+    let unproven = faults.into_iter().map(|fault| Event {
+        at: Duration::ZERO,
+        what: What::Proof {
+            fault: Box::new(fault),
+            shown: false,
+            evidence: "the server made no such call".into(),
+        },
+    });
+    seen.events.extend(unproven);
+    seen
+}
+
+#[test]
+fn server_that_makes_no_such_call_is_told_from_one_whose_calls_were_not_answered() {
+    let step = || "server fail fork with EAGAIN".to_owned();
+    let none = NoSuchCall {
+        step: step(),
+        evidence: "the server made no such call".to_owned(),
+    };
+    // Whatever else is not shown.
+    let faults = vec![Fault::Reset, Fault::Called(step())];
+    let verdict = judge(&expects_hello(), &served_without_proof_of(faults));
+    assert_eq!(
+        verdict,
+        Verdict::Inconclusive(Doubt::NoSuchCall(none.clone()))
+    );
+    let doubt = Doubt::NoSuchCall(none);
+    assert_eq!(
+        (doubt.kind(), doubt.to_string()),
+        (
+            "no-such-call",
+            "there was no call for `server fail fork with EAGAIN`: the server made no such call"
+                .to_owned()
+        )
+    );
+    let missed = vec![Fault::Step(step())];
+    let verdict = judge(&expects_hello(), &served_without_proof_of(missed));
+    assert!(
+        matches!(verdict, Verdict::Inconclusive(Doubt::Unproven { .. })),
+        "{verdict:?}"
+    );
+}
+
+#[test]
+fn failure_is_one_although_a_call_was_missing() {
+    let mut seen = served_without_proof_of(vec![Fault::Called("server fail fork".into())]);
+    let died = ServerEvent::Exited(Exit::Signal(11));
+    seen.events.insert(
+        0,
+        Event {
+            at: Duration::ZERO,
+            what: What::Server(died),
+        },
+    );
+    let verdict = judge(&expects_hello(), &seen);
+    assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
+}
+
 /// What a server holds with so much of a figure.
 type Held = fn(usize) -> Sample;
 

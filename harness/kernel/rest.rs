@@ -894,4 +894,51 @@ mod tests {
         assert!(!rests_after(20, 100, 50));
         assert!(rests_after(60, 100, 50));
     }
+
+    /// Whether any of two seconds' looks, 5 ms apart, finds rest in a server that makes so many calls in between, in each of which it
+    /// waits for us, and goes to sleep so often besides; and whether it spins by then.
+    fn held_up(calls: u64, own_sleeps: u64) -> (bool, bool) {
+        let (mut watch, begun) = (RestDetector::default(), Instant::now());
+        let mut rests = false;
+        for n in 0..400 {
+            let times = u64::from(n);
+            let still = Activity {
+                // Caught asleep at every look, for it waits for us.
+                at_rest: true,
+                ran: Duration::from_micros(20) * n,
+                sleeps: (calls + own_sleeps) * times,
+                switches: (calls + own_sleeps) * times,
+                held_up: calls * times,
+                ..Activity::default()
+            };
+            rests |= watch.take(begun + Duration::from_millis(5) * n, still);
+        }
+        (rests, watch.spins())
+    }
+
+    #[test]
+    fn loop_whose_calls_wait_for_us_spins_however_little_it_runs() {
+        assert_eq!(held_up(10, 0), (false, true));
+        assert_eq!(held_up(1, 0), (false, true));
+    }
+
+    #[test]
+    fn server_that_sleeps_once_for_each_call_that_waits_for_us_rests() {
+        assert_eq!(held_up(1, 1), (true, false));
+        // It makes no call at all.
+        assert_eq!(held_up(0, 1), (true, false));
+    }
+
+    #[test]
+    fn sleep_in_a_call_that_waits_for_us_is_none_of_its_own() {
+        let look = |sleeps, held_up| Activity {
+            sleeps,
+            held_up,
+            ..Activity::default()
+        };
+        assert_eq!(look(30, 20).own_sleeps_since(&look(10, 5)), 5);
+        // One was answered before its thread had gone to sleep.
+        assert_eq!(look(12, 20).own_sleeps_since(&look(10, 5)), 0);
+        assert_eq!(look(30, 5).own_sleeps_since(&look(10, 5)), 20);
+    }
 }

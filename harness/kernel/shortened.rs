@@ -357,3 +357,109 @@ fn leave_alone(call: &Call, listener: &Listener) -> Shortened {
     listener.answer(call, Answer::GoesOn);
     Shortened::LeftAlone
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::c_long;
+
+    fn shape(number: c_long, arguments: [u64; 6]) -> Option<Shape> {
+        Shape::of(&Call::staged(number, arguments))
+    }
+
+    fn piece(bytes: &mut [u8]) -> Piece {
+        Piece {
+            at: bytes.as_mut_ptr() as u64,
+            bytes: bytes.len(),
+        }
+    }
+
+    /// An array of `struct iovec`.
+    fn vectors(pieces: &[Piece]) -> Vec<u64> {
+        let vectors = pieces.iter().map(|piece| [piece.at, piece.bytes as u64]);
+        vectors.flatten().collect()
+    }
+
+    /// A `struct msghdr`, with so much ancillary data and such flags and a length of an address in it.
+    fn header(pieces: &[u64], control: u64) -> [u64; 7] {
+        let count = pieces.len() as u64 / 2;
+        let at = pieces.as_ptr() as u64;
+        [0, 16, at, count, 0, control, 0xFF]
+    }
+
+    #[test]
+    fn each_call_says_its_pieces_in_its_own_way() {
+        let (mut one, mut other) = ([0; 3], [0; 5]);
+        let pieces = [piece(&mut one), piece(&mut other)];
+        let array = vectors(&pieces);
+        let array_at = array.as_ptr() as u64;
+        let plain = |number, flags| shape(number, [7, pieces[0].at, 3, flags, 0, 0]).unwrap();
+        for number in [
+            libc::SYS_read,
+            libc::SYS_write,
+            libc::SYS_recvfrom,
+            libc::SYS_sendto,
+        ] {
+            assert_eq!(plain(number, 0).pieces, pieces[..1]);
+        }
+        // The fourth argument of a read is whatever stood in the register.
+        assert!(!plain(libc::SYS_read, u64::MAX).has(libc::MSG_PEEK));
+        let flags = (libc::MSG_PEEK | libc::MSG_DONTWAIT) as u64;
+        let peeks = plain(libc::SYS_recvfrom, flags);
+        assert!(peeks.has(libc::MSG_PEEK) && peeks.has(libc::MSG_DONTWAIT));
+        assert!(!peeks.has(libc::MSG_WAITALL));
+        for number in [libc::SYS_readv, libc::SYS_writev] {
+            let shape = shape(number, [7, array_at, 2, 0, 0, 0]).unwrap();
+            assert_eq!((shape.bytes(), &*shape.pieces), (8, &pieces[..]));
+        }
+        let header = header(&array, 0);
+        let at = header.as_ptr() as u64;
+        for number in [libc::SYS_recvmsg, libc::SYS_sendmsg] {
+            let shape = shape(number, [7, at, libc::MSG_OOB as u64, 0, 0, 0]).unwrap();
+            assert_eq!((shape.bytes(), &*shape.pieces), (8, &pieces[..]));
+            assert!(shape.has(libc::MSG_OOB) && shape.header == Some(at));
+        }
+    }
+
+    #[test]
+    fn call_with_ancillary_data_or_of_several_messages_is_left_alone() {
+        let array = vectors(&[]);
+        let header = header(&array, 24);
+        let at = header.as_ptr() as u64;
+        assert_eq!(shape(libc::SYS_recvmsg, [7, at, 0, 0, 0, 0]), None);
+        assert_eq!(shape(libc::SYS_recvmmsg, [7, at, 1, 0, 0, 0]), None);
+        assert_eq!(shape(libc::SYS_sendmmsg, [7, at, 1, 0, 0, 0]), None);
+        // There is nothing at all.
+        assert_eq!(shape(libc::SYS_recvmsg, [7, 8, 0, 0, 0, 0]), None);
+        assert_eq!(shape(libc::SYS_readv, [7, 8, 2, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn what_is_handed_over_lies_in_its_pieces_and_came_from_nowhere() {
+        let own = Call::staged(libc::SYS_read, [0; 6]).thread;
+        let (mut one, mut other) = (*b"abc", *b"defgh");
+        let array = vectors(&[piece(&mut one), piece(&mut other)]);
+        let mut header = header(&array, 0);
+        let at = header.as_mut_ptr() as u64;
+        let message = shape(libc::SYS_recvmsg, [7, at, 0, 0, 0, 0]).unwrap();
+        message.fill(own, b"ABCD").unwrap();
+        assert_eq!((&one, &other), (b"ABC", b"Defgh"));
+        let [_, name_length, _, count, _, _, flags] = header;
+        assert_eq!((name_length, count, flags), (0, 2, 0));
+        let mut length = 16u32.to_ne_bytes();
+        let told = [7, one.as_mut_ptr() as u64, 3, 0, 0, piece(&mut length).at];
+        let from = shape(libc::SYS_recvfrom, told).unwrap();
+        from.fill(own, b"xy").unwrap();
+        assert_eq!((&one, length), (b"xyC", [0; 4]));
+    }
+
+    #[test]
+    fn pieces_are_as_many_as_the_kernel_takes() {
+        let mut byte = [0; 1];
+        let array = vectors(&[piece(&mut byte); MOST_PIECES + 1]);
+        let at = array.as_ptr() as u64;
+        let own = Call::staged(libc::SYS_readv, [0; 6]).thread;
+        assert_eq!(pieces(own, at, usize::MAX).unwrap().len(), MOST_PIECES);
+        assert_eq!(pieces(own, at, 0), Some(Vec::new()));
+    }
+}

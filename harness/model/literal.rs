@@ -419,4 +419,14 @@ mod tests {
         assert_eq!(Size(0).to_string(), "0B");
         assert!(size("64").is_err());
     }
+
+    #[test]
+    fn ordinal_number_ends_as_it_is_spoken() {
+        let numbers = [1, 2, 3, 4, 10, 11, 12, 13, 21, 22, 23, 101, 111, 112, 113];
+        let words: Vec<_> = numbers.into_iter().map(nth).collect();
+        assert_eq!(
+            words.join(" "),
+            "1st 2nd 3rd 4th 10th 11th 12th 13th 21st 22nd 23rd 101st 111th 112th 113th"
+        );
+    }
 }

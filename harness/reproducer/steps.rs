@@ -332,10 +332,13 @@ impl Writer<'_> {
         };
         match self.step(server, &action.form(), indent)? {
             true => Ok(()),
-            false => Err(Error::Usage(format!(
-                "a reproducer cannot look for `server {action}` of a Unix socket, which /proc does not show; `sockdrill \
-                 run` can"
-            ))),
+            false => {
+                let (_, why) = self.method(action.form().python);
+                Err(Error::Usage(format!(
+                    "a reproducer cannot say `server {action}`: {}; `sockdrill run` can",
+                    why.unwrap_or_default()
+                )))
+            }
         }
     }
 

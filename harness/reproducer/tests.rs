@@ -14,6 +14,7 @@ fn cases() -> Vec<Scenario> {
         "alice connect",
         "server stop",
         "server limit-open-files 1",
+        "server fail accept with ECONNABORTED",
     ];
     let cases = usages().into_iter().filter_map(|row| {
         let parsed = before.iter().find_map(|before| {
@@ -103,7 +104,16 @@ fn program_of_every_step_is_python() {
         let mut actions = case.lines.iter().filter_map(Line::action);
         actions.any(|action| matches!(action, Action::StartTls(_)))
     };
-    let cases: Vec<_> = cases.iter().filter(|case| !speaks_tls(case)).collect();
+    // Of these it is said that they are not written.
+    let is_refused = |case: &&Scenario| {
+        let mut lines = case.lines.iter();
+        lines.any(|line| {
+            let is_of_server = matches!(line.step, Step::Server(_));
+            is_of_server && matches!(line.step.form().python, Python::Nothing(_))
+        })
+    };
+    let written = |case: &&Scenario| !speaks_tls(case) && !is_refused(case);
+    let cases: Vec<_> = cases.iter().filter(written).collect();
     assert!(cases.len() > 40, "{}", cases.len());
     for transport in [Transport::Tcp, Transport::Udp] {
         let possible = |case: &&&Scenario| case.first_impossible_over(transport).is_none();
@@ -118,6 +128,32 @@ fn program_of_every_step_is_python() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
     }
+}
+
+#[test]
+fn step_that_the_program_has_no_words_for_is_refused_with_the_reason() {
+    for (step, why) in [
+        (
+            "server fail accept with ECONNABORTED",
+            "a filter of system calls cannot be written in it; `sockdrill run` can",
+        ),
+        (
+            "server shorten read to 1B",
+            "a filter of system calls cannot be written in it; `sockdrill run` can",
+        ),
+    ] {
+        let text = format!("case c\n  {step}\n");
+        let case = DrillFile::parse("a.drill", &text).unwrap().cases.remove(0);
+        let refused = Reproducer::of(&[&case.scenario], &target(Transport::Tcp)).err();
+        let told = refused.unwrap().to_string();
+        let said = format!("a reproducer cannot say `{step}`: {why}");
+        assert_eq!(told, said);
+    }
+    let text = "case c\n  server expect backlog 5\n";
+    let case = DrillFile::parse("a.drill", text).unwrap().cases.remove(0);
+    let refused = Reproducer::of(&[&case.scenario], &target(Transport::Unix)).err();
+    let told = refused.unwrap().to_string();
+    assert!(told.contains("/proc does not show it"), "{told}");
 }
 
 /// What the judge takes for a crash, the program does too.

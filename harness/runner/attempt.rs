@@ -351,3 +351,38 @@ impl<'s> Tally<'s> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::NoSuchCall;
+    use crate::model::dialogue::scenario;
+    use crate::model::profile::{Profile, Transport};
+    use crate::model::subject::Place;
+
+    /// What comes of scenarios with these verdicts.
+    fn tallied(is_of_check: bool, verdicts: &[Verdict]) -> Verdict {
+        let subject = Subject::of(Profile::unknown(), Place::on(Transport::Tcp));
+        let scenario = scenario("one", &[], vec![]);
+        let mut tally = Tally::of(&subject, is_of_check);
+        for (n, verdict) in verdicts.iter().enumerate() {
+            tally.add(n, &scenario, verdict.clone(), Transcript::default());
+        }
+        tally.attempt(false).verdict
+    }
+
+    #[test]
+    fn call_that_a_server_never_makes_is_skipped_of_a_check_and_proves_nothing_of_a_scenario() {
+        let none = |step: &str| NoSuchCall {
+            step: step.to_owned(),
+            evidence: "the server made no such call".to_owned(),
+        };
+        let doubt = |step| Verdict::Inconclusive(Doubt::NoSuchCall(none(step)));
+        let skip = |step| Verdict::Skip(Skip::NoSuchCall(none(step)));
+        assert_eq!(tallied(true, &[doubt("a"), doubt("b")]), skip("a"));
+        assert_eq!(tallied(false, &[doubt("a"), doubt("b")]), doubt("a"));
+        // One of several scenarios of a check has shown something.
+        assert_eq!(tallied(true, &[doubt("a"), Verdict::Pass]), Verdict::Pass);
+        assert_eq!(tallied(false, &[doubt("a"), Verdict::Pass]), doubt("a"));
+    }
+}

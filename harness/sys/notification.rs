@@ -25,6 +25,19 @@ pub(crate) struct Call {
     pub(crate) arguments: [u64; 6],
 }
 
+#[cfg(test)]
+impl Call {
+    /// A call of the thread that asks, for which nobody waits.
+    pub(crate) fn staged(number: c_long, arguments: [u64; 6]) -> Self {
+        Self {
+            id: 0,
+            thread: rustix::thread::gettid().as_raw_nonzero().get(),
+            number,
+            arguments,
+        }
+    }
+}
+
 /// How a call goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {

@@ -128,6 +128,14 @@ const FAULTS: &[Fault] = &[
         with_it: None,
     },
     Fault {
+        name: "rare answers",
+        without: |line| {
+            drop_server_step(line, &["fail", "shorten", "restore-calls"]);
+            drop_server_wait(line, &["answered"]);
+        },
+        with_it: None,
+    },
+    Fault {
         name: "stopped server",
         without: |line| drop_server_step(line, &["stop", "continue"]),
         with_it: None,

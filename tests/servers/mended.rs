@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
             "whole-writes",
             "reset",
             "accept",
+            "exhausted",
             "leak",
             "half-close",
             "last-words",
@@ -73,7 +74,9 @@ const UNSEEN: &[(&str, &[&str])] = &[
     // What is too long is read to its last byte before it is refused, so that nothing is unread unless more comes just then.
     ("last-words", &["c", "py", "go", "js", "rs"]),
     // poll(2) goes on by itself after a stop, unless a handler was run; and three of the languages repeat every call.
-    ("interrupted", &["c", "py", "go", "js"]),
+    ("interrupted", &["py", "go", "js"]),
+    // These two make no thread for a client.
+    ("exhausted", &["go", "js"]),
 ];
 
 /// The languages by the endings of their files, each with the program that builds or runs it, and how a comment begins.
