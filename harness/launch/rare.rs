@@ -87,7 +87,11 @@ impl About {
         let is_true = match answer.only() {
             Only::Any | Only::Full => true,
             Only::NonBlocking => copy.is_non_blocking || *is_hasty,
-            Only::Timed => !copy.is_non_blocking && !is_hasty && copy.has_read_timeout(),
+            // What finds something returns it, whatever signals come.
+            Only::Timed => {
+                let waits = !copy.is_non_blocking && !is_hasty && copy.is_empty();
+                waits && copy.has_read_timeout()
+            }
             Only::Connected => copy.has_peer(),
         };
         // Only of TCP the other end can be told, and the waits of this one.
