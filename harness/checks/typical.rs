@@ -31,7 +31,10 @@ pub(crate) fn subject(check: &Check) -> Option<Subject> {
         (true, false) => Transport::Unix,
         (true, true) => Transport::UnixDatagram,
     };
-    let subject = known(profile, transport);
+    let subject = Subject {
+        deep: check.needs.contains(&Need::DEEP),
+        ..known(profile, transport)
+    };
     check.unmet(&subject).is_none().then_some(subject)
 }
 

@@ -140,6 +140,8 @@ pub(super) enum Listing {
     Needs,
     Promises,
     Invariants,
+    /// What the kernel may answer to a system call, with the page that says so.
+    Answers,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

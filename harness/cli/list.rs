@@ -12,9 +12,11 @@ use crate::drill;
 use crate::model::check::Check;
 use crate::model::error::{Error, ExitCode};
 use crate::model::invariant::{INVARIANTS, InvariantRow};
+use crate::model::literal::name_in;
 use crate::model::need::Need;
 use crate::model::profile::Profile;
 use crate::model::promise::{PROMISES, Promise};
+use crate::model::system_call::{LEGAL_FAILURES, LegalFailure, Of};
 use crate::reference;
 
 pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
@@ -32,6 +34,7 @@ pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
         Listing::Needs => observations::needs().into_iter().map(need_row).collect(),
         Listing::Promises => PROMISES.iter().map(promise_row).collect(),
         Listing::Invariants => INVARIANTS.iter().map(invariant_row).collect(),
+        Listing::Answers => LEGAL_FAILURES.iter().map(failure_row).collect(),
         Listing::Steps => drill::usages()
             .into_iter()
             .map(|row| Row {
@@ -142,6 +145,26 @@ fn promise_row(promise: &Promise) -> Row {
             "values": promise.words,
             "otherwise": promise.otherwise,
             "example": promise.example,
+        }),
+    }
+}
+
+fn failure_row(row: &LegalFailure) -> Row {
+    let errors: Vec<_> = row.errors.iter().map(|error| error.name).collect();
+    let call = row.call.name();
+    let of = name_in(Of::ALL, row.of);
+    Row {
+        name: format!(
+            "fail {call} of {of} with {}\n    {}",
+            errors.join(" "),
+            row.source
+        ),
+        about: String::new(),
+        json: serde_json::json!({
+            "call": call,
+            "of": of,
+            "errors": errors,
+            "source": row.source,
         }),
     }
 }

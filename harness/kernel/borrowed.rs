@@ -61,7 +61,7 @@ impl Borrowed {
     /// It is not open, the process has ended, or nobody may look into it: `PTRACE_MODE_ATTACH_REALCREDS` is asked for
     /// (pidfd_getfd(2)).
     pub(crate) fn of(thread: i32, descriptor: i32) -> Result<Self, Errno> {
-        let process = pidfd_open(process_of(thread)?, PidfdFlags::empty())?;
+        let process = pidfd_of(thread)?;
         let copy = pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty())?;
         let flags = rustix::fs::fcntl_getfl(&copy)?;
         let kind = kind_of(copy.as_fd())?;
@@ -177,10 +177,33 @@ pub(crate) fn permitted() -> Result<(), Errno> {
     foreign_memory::read(own, &[Piece { at, bytes: 1 }], &mut into)
 }
 
+/// Holds the process of a thread, or since Linux 6.9 the thread itself: the first one of a process may have ended before the others.
+fn pidfd_of(thread: i32) -> Result<OwnedFd, Errno> {
+    // PIDFD_THREAD (linux/pidfd.h).
+    let of_thread = PidfdFlags::from_bits_retain(libc::O_EXCL as u32);
+    let id = Pid::from_raw(thread).ok_or(Errno::SRCH)?;
+    match pidfd_open(id, of_thread) {
+        Err(Errno::INVAL) => pidfd_open(process_of(thread)?, PidfdFlags::empty()),
+        other => other,
+    }
+}
+
+/// Whether a signal waits for a thread that it does not block (proc_pid_status(5)).
+pub(crate) fn has_signal(thread: i32) -> bool {
+    let status = text_of(format!("/proc/{thread}/status")).unwrap_or_default();
+    let set = |name| {
+        let value = status.lines().find_map(|line| line.strip_prefix(name));
+        value
+            .and_then(|value| u64::from_str_radix(value.trim(), 16).ok())
+            .unwrap_or(0)
+    };
+    (set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") != 0
+}
+
 /// How many descriptors the process of a thread has, and which process that is; nothing of one that has ended.
 pub(crate) fn descriptors_of(thread: i32) -> Option<(i32, usize)> {
     let process = process_of(thread).ok()?.as_raw_nonzero().get();
-    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).ok()?;
+    let descriptors = std::fs::read_dir(format!("/proc/{thread}/fd")).ok()?;
     Some((process, descriptors.count()))
 }
 

@@ -16,7 +16,9 @@ mod shortened;
 mod toil;
 mod watched;
 
-pub(crate) use borrowed::{Borrowed, BorrowedKind, Identity, descriptors_of, permitted};
+pub(crate) use borrowed::{
+    Borrowed, BorrowedKind, Identity, descriptors_of, has_signal, permitted,
+};
 pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS, datagrams_read};
 pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
 pub(crate) use diag::{Diag, FileId, Row, State, Table};

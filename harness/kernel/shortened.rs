@@ -1,13 +1,10 @@
 //! Calls of another process that read or write, done here with fewer bytes than it asked for.
 //!
-//! Nothing is lost where a signal interrupts the call meanwhile: what is read is looked at first and taken only when the process has its
-//! answer, and what is written is sent only then.
+//! A call that waits for its answer is not interrupted, so that what is done for it is done once, before the process goes on.
 
 use super::borrowed::{Borrowed, BorrowedKind};
 use crate::sys::foreign_memory::{self, Piece};
 use crate::sys::notification::{Answer, Call, Listener};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::AsFd;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -33,8 +30,6 @@ pub(crate) enum Shortened {
     LeftAlone,
     /// It waits, as it does in the kernel, for something to come.
     Waits,
-    /// It has ended meanwhile, and nothing was taken or sent.
-    Interrupted,
 }
 
 /// `struct msghdr` on machines of 64 bits: where its members are, and how long it is (recvmsg(2)).
@@ -183,14 +178,13 @@ impl Move {
         })
     }
 
-    /// Takes so many bytes from the file, of which there is more, and goes on behind them; also says where they began.
-    fn take(&self, call: &Call, most: usize) -> Option<(Vec<u8>, u64)> {
+    /// So many bytes of the file, of which there is more, and where they begin.
+    fn bytes_of_file(&self, call: &Call, most: usize) -> Option<(Vec<u8>, u64)> {
         let from = self.place_in_file(call)?;
         let mut bytes = vec![0; most + 1];
         let came = rustix::io::pread(&self.other, &mut bytes, from).ok()?;
         bytes.truncate(most);
-        let is_taken = came > most && self.go_to(call, from + most as u64);
-        is_taken.then_some((bytes, from))
+        (came > most).then_some((bytes, from))
     }
 
     fn place_in_file(&self, call: &Call) -> Option<u64> {
@@ -223,15 +217,12 @@ fn splice_at_most(
 ) -> Shortened {
     let there = rustix::io::ioctl_fionread(from).unwrap_or_default();
     let is_some = asked_for > most && there > most as u64;
-    if !is_some || !takes_some(to) {
-        return leave_alone(call, listener);
-    }
-    if !listener.answer(call, Answer::Returns(most as i64)) {
-        return Shortened::Interrupted;
-    }
-    // They are there, there is room for them, and nobody else moves any: each call of the server comes by here.
     let flags = SpliceFlags::NONBLOCK;
-    let _ = rustix::pipe::splice(from, None, to, None, most, flags);
+    let moved = is_some.then(|| rustix::pipe::splice(from, None, to, None, most, flags));
+    let Some(Ok(moved @ 1..)) = moved else {
+        return leave_alone(call, listener);
+    };
+    listener.answer(call, Answer::Returns(moved as i64));
     from.tell_of_input_again();
     to.tell_of_room_again();
     Shortened::Of(asked_for)
@@ -265,9 +256,7 @@ pub(crate) fn read_at_most(
     let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
     let came = match recv(socket, &mut *seen, look) {
         Ok((_, came)) => came,
-        Err(Errno::AGAIN) if !socket.is_non_blocking && !shape.has(libc::MSG_DONTWAIT) => {
-            return Shortened::Waits;
-        }
+        Err(Errno::AGAIN) if waits_for_ever(socket, &shape) => return Shortened::Waits,
         Err(Errno::AGAIN) => return leave_alone(call, listener),
         // The kernel tells of it once.
         Err(errno) => {
@@ -278,16 +267,19 @@ pub(crate) fn read_at_most(
     if came <= most {
         return leave_alone(call, listener);
     }
-    let is_filled = shape.fill(call.thread, &seen[..most]);
-    if is_filled.is_err() || !listener.answer(call, Answer::Returns(most as i64)) {
-        // What stands in its buffer is nothing to a call that has not returned.
+    if shape.fill(call.thread, &seen[..most]).is_err() {
         return leave_alone(call, listener);
     }
-    // It is there, and nobody else takes it: each read of the server comes by here.
     let _ = recv(socket, &mut seen[..most], RecvFlags::DONTWAIT);
+    listener.answer(call, Answer::Returns(most as i64));
     // The rest comes now: behind a short read nothing is left to read (epoll(7)), and who waits for an edge needs one.
     socket.tell_of_input_again();
     Shortened::Of(shape.bytes())
+}
+
+/// Whether a read waits until something comes.
+fn waits_for_ever(socket: &Borrowed, shape: &Shape) -> bool {
+    !socket.is_non_blocking && !shape.has(libc::MSG_DONTWAIT) && !socket.has_read_timeout()
 }
 
 /// Writes at most so many bytes for a call that does not wait. One that waits writes all, unless a signal comes (send(2)).
@@ -314,17 +306,13 @@ fn send_file_at_most(
     file: &Move,
     listener: &Listener,
 ) -> Shortened {
-    let is_meant = file.bytes > most && takes_some(socket);
-    let taken = is_meant.then(|| file.take(call, most)).flatten();
-    let Some((bytes, begun)) = taken else {
-        return leave_alone(call, listener);
-    };
-    if !listener.answer(call, Answer::Returns(most as i64)) {
-        file.go_to(call, begun);
-        return Shortened::Interrupted;
-    }
-    send_all(socket, &bytes);
-    Shortened::Of(file.bytes)
+    let is_meant = file.bytes > most;
+    let taken = is_meant.then(|| file.bytes_of_file(call, most)).flatten();
+    let sent = taken.and_then(|(bytes, begun)| {
+        let sent = send_some(socket, &bytes)?;
+        file.go_to(call, begun + sent as u64).then_some(sent)
+    });
+    returns(sent, file.bytes, call, socket, listener)
 }
 
 fn send_at_most(most: usize, call: &Call, socket: &Borrowed, listener: &Listener) -> Shortened {
@@ -335,46 +323,39 @@ fn send_at_most(most: usize, call: &Call, socket: &Borrowed, listener: &Listener
         return leave_alone(call, listener);
     };
     let mut bytes = vec![0; most];
-    let is_read = foreign_memory::read(call.thread, &shape.pieces, &mut bytes);
-    if is_read.is_err() || !takes_some(socket) {
+    let is_read = foreign_memory::read(call.thread, &shape.pieces, &mut bytes).is_ok();
+    let sent = is_read.then(|| send_some(socket, &bytes)).flatten();
+    returns(sent, shape.bytes(), call, socket, listener)
+}
+
+/// Sends what there is room for. Where there is none, or an end, the kernel says so itself.
+fn send_some(socket: &Borrowed, bytes: &[u8]) -> Option<usize> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let is_open = rustix::net::getpeername(socket).is_ok();
+    let sent = is_open.then(|| send(socket, bytes, flags).ok());
+    sent.flatten().filter(|sent| *sent > 0)
+}
+
+/// The call has had so many bytes sent, of those for which it asked.
+fn returns(
+    sent: Option<usize>,
+    asked_for: usize,
+    call: &Call,
+    socket: &Borrowed,
+    listener: &Listener,
+) -> Shortened {
+    let Some(sent) = sent else {
         return leave_alone(call, listener);
-    }
-    if !listener.answer(call, Answer::Returns(most as i64)) {
-        return Shortened::Interrupted;
-    }
-    send_all(socket, &bytes);
-    Shortened::Of(shape.bytes())
-}
-
-/// Sends what a call has been told to be sent.
-fn send_all(socket: &Borrowed, mut rest: &[u8]) {
-    while !rest.is_empty() {
-        match send(socket, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-            Ok(sent) => rest = &rest[sent..],
-            Err(Errno::AGAIN) => {
-                let _ = poll(&mut [PollFd::new(socket, PollFlags::OUT)], None);
-            }
-            Err(Errno::INTR) => {}
-            // The kernel too has taken bytes of which the end of a connection kept some.
-            Err(_) => break,
-        }
-    }
+    };
+    listener.answer(call, Answer::Returns(sent as i64));
     socket.tell_of_room_again();
-}
-
-/// Whether bytes are taken now.
-fn takes_some(socket: &Borrowed) -> bool {
-    let mut ready = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT)];
-    let now = rustix::event::Timespec::default();
-    poll(&mut ready, Some(&now)).is_ok_and(|_| ready[0].revents() == PollFlags::OUT)
+    Shortened::Of(asked_for)
 }
 
 /// The kernel does all of it.
 fn leave_alone(call: &Call, listener: &Listener) -> Shortened {
-    match listener.answer(call, Answer::GoesOn) {
-        true => Shortened::LeftAlone,
-        false => Shortened::Interrupted,
-    }
+    listener.answer(call, Answer::GoesOn);
+    Shortened::LeftAlone
 }
 
 #[cfg(test)]

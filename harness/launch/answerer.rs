@@ -27,6 +27,8 @@ pub(super) struct Shared {
     /// Where the server's first process was told to print to.
     output: Identity,
     orders: Mutex<Vec<Order>>,
+    /// How many there were, which gives each its number.
+    orders_so_far: AtomicU64,
     given: Mutex<Vec<Given>>,
     /// How many calls have waited for an answer so far.
     held_up: AtomicU64,
@@ -39,6 +41,7 @@ pub(super) struct Shared {
 /// A rare answer that is to be given, and how far that has come.
 #[derive(Debug)]
 struct Order {
+    number: u64,
     answer: RareAnswer,
     /// Where the server is reached: the calls are meant that are about a socket of this address.
     server: Address,
@@ -160,6 +163,7 @@ impl Answerer {
             listener,
             output,
             orders: Mutex::default(),
+            orders_so_far: AtomicU64::default(),
             given: Mutex::default(),
             held_up: AtomicU64::default(),
             is_at_work: AtomicBool::default(),
@@ -176,6 +180,7 @@ impl Answerer {
     /// from there.
     pub(crate) fn order(&self, answer: RareAnswer, server: Address, spared: Vec<SocketAddr>) {
         let order = Order {
+            number: self.shared.orders_so_far.fetch_add(1, Ordering::SeqCst),
             answer,
             server,
             spared,
@@ -302,13 +307,20 @@ impl Shared {
 
     /// Goes on with a call that is to have a rare answer; returns it where it still waits.
     fn go_on(&self, one: Waiting) -> Option<Waiting> {
+        let number = one.order;
+        if !self.with_orders(|orders| orders.iter().any(|order| order.number == number)) {
+            one.leave(&self.listener);
+            return None;
+        }
         answer_rarely(one, &self.listener, |order, given| self.note(order, given))
     }
 
     /// Notes that the answer of this number was given.
-    fn note(&self, number: usize, given: Given) {
+    fn note(&self, number: u64, given: Given) {
         let times = self.with_orders(|orders| {
-            orders.get_mut(number).map_or(0, |order| {
+            let mut orders = orders.iter_mut();
+            let order = orders.find(|order| order.number == number);
+            order.map_or(0, |order| {
                 order.tally.given += 1;
                 order.tally.given
             })
@@ -349,10 +361,9 @@ impl Shared {
         };
         let now = Instant::now();
         let taken = self.with_orders(|orders| {
-            let all = orders.iter_mut().enumerate();
-            let mut gets = all.map(|(number, order)| {
+            let mut gets = orders.iter_mut().map(|order| {
                 let gets = order.take(kind, &about, call, now);
-                (number, gets, order.answer, order.tally.eligible)
+                (order.number, gets, order.answer, order.tally.eligible)
             });
             gets.find(|(_, gets, ..)| *gets != Gets::Nothing)
         });

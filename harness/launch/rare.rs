@@ -1,9 +1,12 @@
 //! One call of a server that is to have a rare answer: what it is about, whether the kernel could answer it so, and the answer.
 
 use super::answerer::Given;
-use crate::kernel::{Borrowed, BorrowedKind, Identity, Shortened, read_at_most, write_at_most};
+use crate::kernel::{
+    Borrowed, BorrowedKind, Identity, Shortened, has_signal, read_at_most, write_at_most,
+};
 use crate::model::address::Address;
 use crate::model::system_call::{Of, Only, RareAnswer, SystemCall, Then, With};
+use crate::sys::foreign_memory::{self, Piece};
 use crate::sys::notification::{Answer, Call, Listener};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -13,7 +16,10 @@ use std::net::SocketAddr;
 #[derive(Debug)]
 pub(super) enum About {
     /// The process, or what it does not have yet.
-    Process,
+    Process {
+        /// The call would not wait.
+        is_hasty: bool,
+    },
     /// A descriptor, by a copy of it.
     Descriptor {
         copy: Borrowed,
@@ -50,7 +56,7 @@ impl About {
     pub(super) fn is_with(&self, clients: &[SocketAddr]) -> bool {
         let peer = match self {
             Self::Descriptor { copy, .. } => copy.peer(),
-            Self::Process => None,
+            Self::Process { .. } => None,
         };
         let is_of = |peer: SocketAddr| {
             let same = |client: &&SocketAddr| {
@@ -74,13 +80,18 @@ impl About {
 
     /// Whether the kernel could answer it so.
     pub(super) fn may_have(&self, answer: RareAnswer) -> bool {
-        let Self::Descriptor { copy, is_hasty, .. } = self else {
-            return true;
+        let (copy, is_hasty) = match self {
+            Self::Process { is_hasty } => return !is_hasty,
+            Self::Descriptor { copy, is_hasty, .. } => (copy, is_hasty),
         };
         let is_true = match answer.only() {
             Only::Any | Only::Full => true,
             Only::NonBlocking => copy.is_non_blocking || *is_hasty,
-            Only::Timed => !copy.is_non_blocking && !is_hasty && copy.has_read_timeout(),
+            // What finds something returns it, whatever signals come.
+            Only::Timed => {
+                let waits = !copy.is_non_blocking && !is_hasty && copy.is_empty();
+                waits && copy.has_read_timeout()
+            }
             Only::Connected => copy.has_peer(),
         };
         // Only of TCP the other end can be told, and the waits of this one.
@@ -111,7 +122,8 @@ fn is_at(socket: &Borrowed, server: &Address) -> bool {
 pub(super) fn about(kind: SystemCall, call: &Call, output: Identity) -> Result<About, Errno> {
     match kind {
         SystemCall::Wait | SystemCall::Fork | SystemCall::Open | SystemCall::Map => {
-            return Ok(About::Process);
+            let is_hasty = kind == SystemCall::Wait && never_waits(call);
+            return Ok(About::Process { is_hasty });
         }
         _ => {}
     }
@@ -134,18 +146,35 @@ pub(super) fn about(kind: SystemCall, call: &Call, output: Identity) -> Result<A
     })
 }
 
+/// Whether a call asks what is ready, and does not wait for anything (epoll_wait(2)).
+fn never_waits(call: &Call) -> bool {
+    let limit = call.arguments[3];
+    match call.number {
+        libc::SYS_epoll_pwait2 if limit != 0 => {
+            let time = Piece {
+                at: limit,
+                bytes: 16,
+            };
+            let mut bytes = [1; 16];
+            foreign_memory::read(call.thread, &[time], &mut bytes).is_ok() && bytes == [0; 16]
+        }
+        libc::SYS_epoll_pwait2 => false,
+        _ => limit as i32 == 0,
+    }
+}
+
 /// A call that is to have a rare answer, and may have to wait for something to come, as it would in the kernel.
 #[derive(Debug)]
 pub(super) struct Waiting {
     call: Call,
     about: About,
-    /// Which of the orders it is.
-    order: usize,
+    /// The number of its order.
+    pub(super) order: u64,
     given: Given,
 }
 
 impl Waiting {
-    pub(super) fn of(call: Call, about: About, order: usize, given: Given) -> Self {
+    pub(super) fn of(call: Call, about: About, order: u64, given: Given) -> Self {
         Self {
             call,
             about,
@@ -154,11 +183,16 @@ impl Waiting {
         }
     }
 
+    /// Leaves it to the kernel.
+    pub(super) fn leave(&self, listener: &Listener) {
+        listener.answer(&self.call, Answer::GoesOn);
+    }
+
     /// What is waited for.
     pub(super) fn poll_entry(&self) -> PollFd<'_> {
         match &self.about {
             About::Descriptor { copy, .. } => PollFd::new(copy, PollFlags::IN),
-            About::Process => unreachable!("only a read waits"),
+            About::Process { .. } => unreachable!("only a read waits"),
         }
     }
 }
@@ -167,7 +201,7 @@ impl Waiting {
 pub(super) fn answer_rarely(
     mut one: Waiting,
     listener: &Listener,
-    note: impl FnOnce(usize, Given),
+    note: impl FnOnce(u64, Given),
 ) -> Option<Waiting> {
     let call = one.call;
     match (one.given.answer.with, &one.about) {
@@ -184,16 +218,19 @@ pub(super) fn answer_rarely(
                 _ => read_at_most(most, &call, copy, listener),
             };
             match shortened {
+                Shortened::Waits if has_signal(call.thread) => {
+                    listener.answer(&call, Answer::GoesOn);
+                }
                 Shortened::Waits => return listener.still_waits(&call).then_some(one),
                 Shortened::Of(asked_for) => {
                     one.given.asked_for = Some(asked_for);
                     note(one.order, one.given);
                 }
-                Shortened::LeftAlone | Shortened::Interrupted => {}
+                Shortened::LeftAlone => {}
             }
             None
         }
-        (With::AtMost(_), About::Process) => {
+        (With::AtMost(_), About::Process { .. }) => {
             listener.answer(&call, Answer::GoesOn);
             None
         }

@@ -202,6 +202,11 @@ impl Observer {
         lived || self.living().next().is_some()
     }
 
+    /// Whether the server has ended, and nothing of it is left.
+    fn is_gone(&self) -> bool {
+        self.recorder.server_state().exit.is_some() && self.living().next().is_none()
+    }
+
     async fn comes_to_rest(&self, clients: &Clients) {
         let _rest = self.turn.spends_on(SpentOn::Rest);
         let begun = Instant::now();
@@ -224,6 +229,8 @@ impl Observer {
             // On a loaded host it may be we who have not come to write, or to read what keeps the server from reading, or to look.
             if read != taken || clients.any(Client::lags_behind) {
                 (taken, since, first) = (read, Instant::now(), None);
+            } else if self.is_gone() {
+                return;
             }
             first = first.or_else(|| (!is_at_work).then_some(now));
             let limit = self.settles_within(quiet, now.at_rest);

@@ -119,6 +119,11 @@ impl AsFd for Listener {
 /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` (linux/seccomp.h, since 6.6).
 const SYNC_WAKE_UP: usize = 1;
 
+/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (linux/seccomp.h, since 5.19): a call that somebody has been told of is not interrupted by
+/// a signal that has a handler. Otherwise calls would fail with EINTR of which no page says so, and what is done for one could be done
+/// twice.
+const WAIT_KILLABLE_RECV: libc::c_ulong = 1 << 5;
+
 /// Takes a filter of so many instructions on for this thread and all that it starts; returns its listener. Without CAP_SYS_ADMIN this
 /// takes `PR_SET_NO_NEW_PRIVS` (seccomp(2)), and set-user-ID programs gain nothing.
 ///
@@ -137,7 +142,7 @@ pub(super) unsafe fn install(
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | WAIT_KILLABLE_RECV,
             &raw const program,
         ) as c_int
     };

@@ -173,7 +173,11 @@ impl ServerState {
                     .is_some_and(|(highest, _)| highest >= *least),
             ),
             ServerExpectation::OutOfFiles => met_when(self.out_of_files),
-            ServerExpectation::Answered => met_when(self.all_answered),
+            // Who has ended calls no more.
+            ServerExpectation::Answered => match self.exit {
+                Some(exit) => Progress::Broken(Instead::Exited(exit)),
+                None => met_when(self.all_answered),
+            },
         }
     }
 
