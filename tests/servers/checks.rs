@@ -48,13 +48,18 @@ impl Twins {
     }
 }
 
+/// What has a run try a check, and nothing else.
+fn only(proved: &Check) -> Vec<&'static str> {
+    let takes_long = proved.needs_in_words().contains("deep run");
+    let deep: &[&str] = if takes_long { &["--deep"] } else { &[] };
+    [&["--strict", "--only", proved.id], deep].concat()
+}
+
 /// A check that cannot fail is the worst bug that this project can have.
 fn counterexample(proved: &'static Check) -> Trial {
     Trial::test(format!("counterexample::{}", proved.id), move || {
         let twins = Twins::of(proved);
-        let takes_long = proved.needs_in_words().contains("deep run");
-        let deep: &[&str] = if takes_long { &["--deep"] } else { &[] };
-        let one = [&["--strict", "--only", proved.id], deep].concat();
+        let one = only(proved);
         let failed = demand(check(&[&one[..], &twins.broken].concat()), 1, &["fail"]);
         // What a check says of how servers are mended is of what its counterexample shows; of a crash there is more to say.
         let fix = failed.report["checks"][0]["fix"].as_str();
@@ -94,7 +99,7 @@ fn over_tls(proved: &'static Check) -> Option<Trial> {
         .any(|need| ["datagram", "Unix datagram", "local"].contains(&need));
     let otherwise = OTHERWISE_OVER_TLS.iter().any(|(id, _)| *id == proved.id);
     let trial = Trial::test(format!("over-tls::{}", proved.id), move || {
-        let one = ["--strict", "--only", proved.id];
+        let one = only(proved);
         let twins = Twins::of(proved);
         for (command, code, verdict) in [(&twins.broken, 1, "fail"), (&twins.correct, 0, "pass")] {
             let file = target_over_tls(proved, command)?;
@@ -127,7 +132,7 @@ fn target_over_tls(proved: &Check, command: &[&str]) -> Result<tempfile::TempDir
 fn ablation(proved: &'static Check) -> Trial {
     let trial = Trial::test(format!("ablation::{}", proved.id), move || {
         let twins = Twins::of(proved);
-        let one = ["--strict", "--only", proved.id];
+        let one = only(proved);
         let failed = demand(check(&[&one[..], &twins.broken].concat()), 1, &["fail"]);
         let case = failed.report["checks"][0]["scenario"].as_str();
         let case = case.ok_or("the scenario that failed is not in the report")?;
