@@ -221,7 +221,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -260,7 +260,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -322,7 +322,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -531,7 +531,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| each(&listen(address)?, |stream| die_of(echo(stream))),
         },
     },
@@ -572,7 +572,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 use rustix::event::epoll;
                 let listener = listen(address)?;
@@ -615,7 +615,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "ledger",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -650,7 +650,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "ledger",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -686,7 +686,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let said = echo(stream);
@@ -725,7 +725,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "ledger",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 loop {
@@ -764,7 +764,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "ledger",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     die_of(std::fs::File::open("/dev/null").map(drop))?;
@@ -835,7 +835,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let listener = listen(address)?;
                 let mut patience = 2;
@@ -880,7 +880,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "udp-echo",
-            shows: "died",
+            shows: "alive",
             serve: |address| {
                 let socket = bind(address)?;
                 let mut buffer = vec![0; 64 << 10];

@@ -252,29 +252,34 @@ impl Shared {
 
     /// Answers until nobody is left who could ask.
     fn answer_all(&self) {
-        let mut waiting: Vec<Waiting> = Vec::new();
-        loop {
-            let told = match self.look(&waiting) {
-                Ok(told) => told,
-                Err(Errno::INTR) => continue,
-                Err(_) => return,
-            };
-            self.is_at_work.store(true, Ordering::SeqCst);
-            let still = waiting.into_iter().filter_map(|one| self.go_on(one));
-            waiting = still.collect();
-            if told.contains(PollFlags::IN) {
-                match self.listener.next() {
-                    Ok(Some(call)) => {
-                        self.held_up.fetch_add(1, Ordering::SeqCst);
-                        waiting.extend(self.answer(call));
-                    }
-                    Ok(None) => {}
-                    Err(_) => return,
-                }
-            } else if told.intersects(PollFlags::HUP | PollFlags::ERR) {
-                return;
-            }
+        let mut waiting = Vec::new();
+        while self.answer_next(&mut waiting) {
             self.is_at_work.store(false, Ordering::SeqCst);
+        }
+        // Of who has ended nothing waits for us.
+        self.is_at_work.store(false, Ordering::SeqCst);
+    }
+
+    /// Answers what there is to answer next; false where nobody is left who could ask.
+    fn answer_next(&self, waiting: &mut Vec<Waiting>) -> bool {
+        let told = match self.look(waiting) {
+            Ok(told) => told,
+            Err(errno) => return errno == Errno::INTR,
+        };
+        self.is_at_work.store(true, Ordering::SeqCst);
+        let still = waiting.drain(..).filter_map(|one| self.go_on(one));
+        *waiting = still.collect();
+        if !told.contains(PollFlags::IN) {
+            return !told.intersects(PollFlags::HUP | PollFlags::ERR);
+        }
+        match self.listener.next() {
+            Ok(Some(call)) => {
+                self.held_up.fetch_add(1, Ordering::SeqCst);
+                waiting.extend(self.answer(call));
+                true
+            }
+            Ok(None) => true,
+            Err(_) => false,
         }
     }
 

@@ -478,6 +478,17 @@ impl RareAnswer {
         rows.find(|row| row.call == self.call && row.of == self.of && row.errors.contains(&error))
     }
 
+    /// The page that says that it may come, and how.
+    pub(crate) fn source(&self) -> &'static str {
+        match (self.with, self.call) {
+            (With::Error(error), _) => self.legal(error).map_or("", |row| row.source),
+            (With::AtMost(_), SystemCall::Write) => {
+                "send(2): a call that does not wait takes what there is room for"
+            }
+            (With::AtMost(_), _) => "read(2): fewer bytes than were asked for are no error",
+        }
+    }
+
     /// Its row.
     pub(crate) fn form(&self) -> Form<'_> {
         let (word, with) = match self.with {
@@ -556,6 +567,34 @@ mod tests {
         }
         let close = SystemCall::of_number(libc::SYS_close).next();
         assert_eq!(close, None, "it is never touched");
+    }
+
+    #[test]
+    fn every_answer_has_a_page_that_promises_it() {
+        let answer = |call, of, with| RareAnswer {
+            call,
+            of,
+            with,
+            when: When::Always,
+            if_any: false,
+        };
+        for row in LEGAL_FAILURES {
+            for error in row.errors {
+                let answer = answer(row.call, row.of, With::Error(*error));
+                assert_eq!(
+                    (answer.source(), answer.only(), answer.then()),
+                    (row.source, row.only, row.then)
+                );
+                assert!(!answer.is_of_bytes());
+            }
+        }
+        let short = |call| answer(call, Of::Connections, With::AtMost(1));
+        let (read, write) = (short(SystemCall::Read), short(SystemCall::Write));
+        assert!(read.source().starts_with("read(2): ") && read.only() == Only::Any);
+        assert!(write.source().starts_with("send(2): ") && write.only() == Only::NonBlocking);
+        assert!(read.is_of_bytes() && write.then() == Then::ComesNow);
+        assert_eq!(SystemCall::Read.usually_of(), Of::Connections);
+        assert_eq!(SystemCall::Fork.usually_of(), Of::Process);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::model::limits::{
 };
 use crate::model::literal::{Size, name_in};
 use crate::model::phase::Moment;
-use crate::model::system_call::{Of, With};
+use crate::model::system_call::{Of, RareAnswer, With};
 use crate::model::unasked::Unasked;
 use crate::session::calibration;
 use crate::session::own_delay;
@@ -496,12 +496,12 @@ impl Observer {
                 true => Fault::Called(step),
                 false => Fault::Step(step),
             };
-            self.prove(fault, tally.given > 0, &self.evidence_of(tally));
+            self.prove(fault, tally.given > 0, &self.evidence_of(answer, tally));
         }
     }
 
     /// What came of a rare answer.
-    fn evidence_of(&self, tally: Tally) -> String {
+    fn evidence_of(&self, answer: RareAnswer, tally: Tally) -> String {
         let Tally {
             unseen,
             calls,
@@ -509,7 +509,10 @@ impl Observer {
             given,
         } = tally;
         match (calls, eligible, given) {
-            (_, 1.., 1..) => format!("{given} of {eligible} such calls were answered so"),
+            (_, 1.., 1..) => {
+                let source = answer.source();
+                format!("{given} of {eligible} such calls were answered so ({source})")
+            }
             (_, 1.., 0) => format!(
                 "of {eligible} such calls none asked for more, or was the one that is meant"
             ),

@@ -118,6 +118,8 @@ mod spread;
 mod starting;
 /// What is in a server's hands when it is told to end.
 mod stopping;
+/// What the kernel may answer to the system calls of servers.
+mod syscalls;
 /// Clients that speak TLS.
 mod tls;
 /// What is seen of a run while it lasts.
