@@ -249,7 +249,7 @@ impl<'a> Life<'a> {
         }
         let is_asked = self.asked.for_others() || self.of_helpers.contains(&exit);
         // One that ends itself over an error of the kernel may be replaced by another: whether clients are served tells.
-        let is_excused = (is_asked || self.answered.is_some()) && !exit.is_crash();
+        let is_excused = (is_asked || self.answering.is_some()) && !exit.is_crash();
         (is_defect(exit, worker.is_some()) && !is_excused).then_some(Death {
             of: Whose::Other { worker },
             exit,
