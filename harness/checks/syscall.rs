@@ -82,7 +82,7 @@ fn some_may_go(name: &str, parts: Vec<Vec<Line>>) -> Scenario {
 
 /// Clients come while accept fails, of which this is required; then it works again.
 fn short_of(error: ErrorName, required: Vec<Line>, subject: &Subject) -> Vec<Line> {
-    let lasts = vec![
+    let lasts = [
         vec![fails_on(SystemCall::Accept, Of::Listener, error)],
         some_come(subject),
         vec![server_requires(ServerExpectation::Answered)],
@@ -245,7 +245,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: ON_ITS_OWN,
         scenarios: |subject| {
             let one_after_the_other = ErrorName::OF_THE_NETWORK.iter().map(|error| {
-                let meets = vec![
+                let meets = [
                     vec![fails(SystemCall::Accept, Of::Listener, *error, 1)],
                     some_come(subject),
                     vec![server_requires(ServerExpectation::Answered), settle()],
