@@ -10,6 +10,7 @@ use crate::model::dialogue::{
     self, ClientSteps, scenario, server_does, server_expects, server_requires, settle,
 };
 use crate::model::expectation::ServerExpectation;
+use crate::model::invariant::Invariant;
 use crate::model::need::Need;
 use crate::model::scenario::{Line, Scenario};
 use crate::model::server_action::ServerAction;
@@ -639,6 +640,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::ANSWERED_CALLS, Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy {
             fresh_server: true,
+            recommends: &[Invariant::Alive],
             ..Policy::SHOULD
         },
         scenarios: |subject| {
@@ -786,6 +788,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::ANSWERED_CALLS, Need::STREAM],
         policy: Policy {
             fresh_server: true,
+            recommends: &[Invariant::Alive],
             ..Policy::SHOULD
         },
         scenarios: |subject| {

@@ -416,3 +416,34 @@ fn check_is_skipped_where_a_server_never_makes_its_call() {
     run.prints("skip")
         .prints("there was no call for `server fail fork with EAGAIN * 3`");
 }
+
+/// What a maintainer is given to see it without sockdrill.
+#[test]
+fn program_of_the_handbook_shows_a_server_that_ends_over_an_error_of_accept() {
+    let folder = folder_with("");
+    let text = std::fs::read_to_string("docs/rare-answer.c").unwrap();
+    let compiler = ["cc", "-O1", "-o", "server", "rare-answer.c"];
+    let Some(program) = built(folder.path(), ("rare-answer.c", &text), &compiler) else {
+        return;
+    };
+    let server = [
+        PROGRAM,
+        "serve",
+        "echo",
+        "--violate",
+        "syscall/accept-network-errors",
+        "--port",
+        "0",
+    ];
+    let run = Command::new(program)
+        .args(["accept", "ENETDOWN", "1", "--"])
+        .args(server)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(said.contains("call 1: ENETDOWN"), "{said}");
+    assert!(
+        said.contains("the server ended with status 3; 1 answers"),
+        "{said}"
+    );
+}
