@@ -10,7 +10,8 @@ fn main() -> io::Result<()> {
     loop {
         match listener.accept() {
             // What one client does is no other's trouble.
-            Ok((stream, _)) => drop(std::thread::spawn(move || answer(&stream))),
+            // Where no thread is to be had, this client is the one who loses by it.
+            Ok((stream, _)) => drop(std::thread::Builder::new().spawn(move || answer(&stream))),
             // Out of descriptors: a connection has to end first.
             Err(_) => std::thread::park_timeout(Duration::from_millis(50)),
         }
