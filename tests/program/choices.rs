@@ -132,7 +132,7 @@ fn how_a_server_stops_is_observed(#[case] how: &str, #[case] seen: &str, #[case]
     std::fs::write(&file, profile("", "")).unwrap();
     // Observations are left out where few checks are asked for.
     #[rustfmt::skip]
-    let rest = ["polite", "reset", "half-close", "partial", "timeout", "time-wait", "backlog", "crowd", "bytes", "address", "property"];
+    let rest = ["polite", "reset", "half-close", "partial", "timeout", "time-wait", "backlog", "crowd", "bytes", "address", "property", "syscall"];
     let run = sockdrill(&["check", "--speaks", &file.to_string_lossy()])
         .args(rest.iter().flat_map(|glob| ["--skip", glob]))
         .reporting()

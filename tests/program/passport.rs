@@ -9,7 +9,7 @@ const FEW: &[&str] = &[
     "--skip", "backlog", "--skip", "crowd", "--skip", "bytes", "--skip", "datagram", "--skip", "address",
     // Whoever skips the whole family skips its observation too.
     "--skip", "stop/term*", "--skip", "stop/int", "--skip", "stop/std*",
-    "--skip", "property", "--skip", "local/stale-path", "--skip", "local/foreign-file", "--skip", "local/passed-descriptors",
+    "--skip", "property", "--skip", "syscall", "--skip", "local/stale-path", "--skip", "local/foreign-file", "--skip", "local/passed-descriptors",
 ];
 
 /// What is observed of a server that `sockdrill serve` runs, or a shell.

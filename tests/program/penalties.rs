@@ -61,7 +61,7 @@ fn address_that_many_come_from_is_observed(
 ) {
     // Observations are left out where few checks are asked for.
     #[rustfmt::skip]
-    let rest = ["polite", "reset", "half-close", "partial", "timeout", "time-wait", "backlog", "crowd", "bytes", "address", "property"];
+    let rest = ["polite", "reset", "half-close", "partial", "timeout", "time-wait", "backlog", "crowd", "bytes", "address", "property", "syscall"];
     let rest: Vec<_> = rest.iter().flat_map(|glob| ["--skip", glob]).collect();
     let run = check(how, "", &rest).code(0);
     let observed = run.report["observations"]["penalties"].as_str().unwrap();
