@@ -173,22 +173,13 @@ fn fails_at(nth: u32, call: SystemCall, of: Of, error: ErrorName, subject: &Subj
         first: nth,
         times: 1,
     };
-    let done = vec![answers(call, of, With::Error(error), when)];
+    let done = answers(call, of, With::Error(error), when);
     let name = format!("{} with {}, call {nth}", call.name(), error.name);
     match error {
         ErrorName::EINTR | ErrorName::EAGAIN if call != SystemCall::Fork => {
-            served_all_the_same(name, done, subject)
+            served_all_the_same(name, vec![done], subject)
         }
-        _ => some_may_go(
-            &name,
-            vec![
-                done,
-                some_come(subject),
-                vec![settle()],
-                they_leave(),
-                vec![settle()],
-            ],
-        ),
+        _ => gone_when_asked(&name, done, subject),
     }
 }
 

@@ -242,39 +242,28 @@ fn fail(call: &Call, about: &About, answer: RareAnswer, errno: Errno, listener: 
     let About::Descriptor { copy, .. } = about else {
         return listener.answer(call, Answer::Fails(errno));
     };
+    let said = match answer.then() {
+        Then::Reset => reset(copy, answer.call, errno),
+        Then::AsBefore | Then::TakesOne | Then::ComesNow => Answer::Fails(errno),
+    };
+    let is_failed = listener.answer(call, said);
+    // The next call waits until this has been done.
     match answer.then() {
-        Then::AsBefore => listener.answer(call, Answer::Fails(errno)),
-        Then::TakesOne => {
-            let is_failed = listener.answer(call, Answer::Fails(errno));
-            // The next call waits until this has been done.
-            if is_failed {
-                copy.drop_next_connection();
-            }
-            is_failed
-        }
-        Then::Reset => {
-            copy.reset();
-            // The kernel says the rest itself, with the signal that belongs to it.
-            let is_of_kernel = answer.call == SystemCall::Write;
-            if is_of_kernel && errno == Errno::PIPE {
-                copy.forget_error();
-            }
-            let kernel = Answer::GoesOn;
-            listener.answer(
-                call,
-                if is_of_kernel {
-                    kernel
-                } else {
-                    Answer::Fails(errno)
-                },
-            )
-        }
-        Then::ComesNow => {
-            let is_failed = listener.answer(call, Answer::Fails(errno));
-            if is_failed {
-                copy.tell_of_input_again();
-            }
-            is_failed
-        }
+        Then::TakesOne if is_failed => copy.drop_next_connection(),
+        Then::ComesNow if is_failed => copy.tell_of_input_again(),
+        _ => {}
     }
+    is_failed
+}
+
+/// Resets a connection; returns what its call is told. Of a write the kernel says that itself, with the signal that belongs to it.
+fn reset(connection: &Borrowed, call: SystemCall, errno: Errno) -> Answer {
+    connection.reset();
+    if call != SystemCall::Write {
+        return Answer::Fails(errno);
+    }
+    if errno == Errno::PIPE {
+        connection.forget_error();
+    }
+    Answer::GoesOn
 }

@@ -10,8 +10,6 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 /// How many cases follow each other on one server before the server is looked at.
 pub(super) const CASES_A_BATCH: usize = 15;
 
-// Each second batch has rare answers of the kernel: its server is started with a filter, and others are not to pay for that.
-
 /// From which case on a server may be ended and started again. It takes long, and where it happens nobody can stand by,
 /// so that a quick run goes without.
 pub(super) const RESTARTS_FROM: usize = 30;
@@ -91,6 +89,7 @@ impl<'a> Rules<'a> {
         let mut runner = TestRunner::new_with_rng(config, rng);
         let case = strategy.new_tree(&mut runner).ok()?.current();
         let restart = case.restart.filter(|_| number >= RESTARTS_FROM);
+        // Each second batch has rare answers of the kernel: its server is started with a filter, and others are not to pay for that.
         let answers = match number / CASES_A_BATCH % 2 {
             0 => Vec::new(),
             _ => case.answers,
